@@ -1,0 +1,1 @@
+//! The `.krt` archive: a gzipped tar, read with bounds and written so that the original can read it.

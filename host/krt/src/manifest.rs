@@ -1,0 +1,1 @@
+//! The manifest `krt.yml`: text to `Krt` and problems.

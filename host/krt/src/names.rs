@@ -1,0 +1,87 @@
+//! The names that the original platform fixed: streams, subjects, durables, buckets.
+//!
+//! Interoperation with unmodified runners stands on these being byte-identical. Never looks at a manifest.
+
+/// The name under which the entrypoint sends; reserved, no node may bear it.
+pub const ENTRYPOINT: &str = "entrypoint";
+
+/// All names of one version of one runtime.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    runtime_id: String,
+    version: String,
+}
+
+impl Names {
+    /// Names for `version` in the runtime (tenant) `runtime_id`.
+    pub fn new(runtime_id: impl Into<String>, version: impl Into<String>) -> Self {
+        Self { runtime_id: runtime_id.into(), version: version.into() }
+    }
+
+    /// The runtime's id.
+    pub fn runtime_id(&self) -> &str {
+        &self.runtime_id
+    }
+
+    /// The version's name.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// `<runtime>_<version>_<method>`: one stream a workflow, named by its RPC *method*, not by the workflow.
+    pub fn stream(&self, method: &str) -> String {
+        format!("{}_{}_{}", self.runtime_id, self.version, method)
+    }
+
+    /// `key-store_<runtime>_<version>`: configuration of scope project.
+    pub fn key_value_project(&self) -> String {
+        format!("key-store_{}_{}", self.runtime_id, self.version)
+    }
+
+    /// `key-store_<runtime>_<version>_<workflow>`: by the workflow's *name*, not its method.
+    pub fn key_value_workflow(&self, workflow: &str) -> String {
+        format!("{}_{workflow}", self.key_value_project())
+    }
+
+    /// `key-store_<runtime>_<version>_<workflow>_<node>`.
+    pub fn key_value_node(&self, workflow: &str, node: &str) -> String {
+        format!("{}_{node}", self.key_value_workflow(workflow))
+    }
+
+    /// `<runtime>_<version>_<store>`: an object store of scope project.
+    pub fn object_store_project(&self, store: &str) -> String {
+        format!("{}_{}_{store}", self.runtime_id, self.version)
+    }
+
+    /// `<runtime>_<version>_<workflow>_<store>`: an object store of scope workflow.
+    pub fn object_store_workflow(&self, workflow: &str, store: &str) -> String {
+        format!("{}_{}_{workflow}_{store}", self.runtime_id, self.version)
+    }
+
+    /// `dead-letters_<runtime>_<version>`: krt's own addition, outside the prefix that the original deletes by.
+    pub fn dead_letters(&self) -> String {
+        format!("dead-letters_{}_{}", self.runtime_id, self.version)
+    }
+}
+
+/// `<stream>.entrypoint`: where requests enter a workflow.
+pub fn entrypoint_subject(stream: &str) -> String {
+    format!("{stream}.{ENTRYPOINT}")
+}
+
+/// `<stream>.<node>`: the default output of a node.
+pub fn node_subject(stream: &str, node: &str) -> String {
+    format!("{stream}.{node}")
+}
+
+/// `<stream>.<node>.<channel>`: a channel is exactly one subject token.
+pub fn channel_subject(stream: &str, node: &str, channel: &str) -> String {
+    format!("{stream}.{node}.{channel}")
+}
+
+/// The durable by which `node` reads `subject`: every `.` becomes `-`, then `-<node>`. Also the deliver group.
+///
+/// Ambiguous by construction (node `b-c` reading `a` and node `c` reading `a.b`): manifests in which two are equal are refused.
+pub fn durable(subject: &str, node: &str) -> String {
+    format!("{}-{node}", subject.replace('.', "-"))
+}

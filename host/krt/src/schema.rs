@@ -1,0 +1,1 @@
+//! The JSON Schema of krt.yml, generated from the manifest's types.

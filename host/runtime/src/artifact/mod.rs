@@ -1,0 +1,1 @@
+//! Where component bytes and package files come from.

@@ -1,0 +1,100 @@
+//! Arguments, exit codes, printing: the only place with `println!`, exit codes and the environment.
+//!
+//! One file a subcommand. Exit codes: 0 done, 1 it failed (with a message on standard error), 2 wrong usage.
+
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where krt prints")]
+
+mod build;
+mod call;
+mod check;
+mod completions;
+mod graph;
+mod pack;
+mod plan;
+mod run;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Run KRT v2 versions: workflows of WebAssembly nodes behind a gRPC entrypoint.
+#[derive(Debug, Parser)]
+#[command(name = "krt", version, propagate_version = true, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every subcommand understands.
+#[derive(Debug, clap::Args)]
+struct Globals {
+    /// How results are printed: for people, or as JSON for scripts
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
+    output: Output,
+    /// When to use colour: on terminals, always or never (NO_COLOR is respected)
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: Color,
+    /// Log more: -v for debug, -vv for trace
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Color {
+    #[default]
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Check(check::Args),
+    Build(build::Args),
+    Run(run::Args),
+    Call(call::Args),
+    Pack(pack::Args),
+    Graph(graph::Args),
+    Plan(plan::Args),
+    Completions(completions::Args),
+}
+
+/// Parses the arguments of this process and does what they say.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let Cli { globals, command } = cli;
+    let result = match command {
+        Command::Check(args) => check::run(args, &globals),
+        Command::Build(args) => build::run(args, &globals),
+        Command::Run(args) => run::run(args, &globals),
+        Command::Call(args) => call::run(args, &globals),
+        Command::Pack(args) => pack::run(args, &globals),
+        Command::Graph(args) => graph::run(args, &globals),
+        Command::Plan(args) => plan::run(args, &globals),
+        Command::Completions(args) => completions::run(args, &globals),
+    };
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+impl Globals {
+    /// Whether to colour what goes to a stream that `is_terminal`.
+    fn colour(&self, is_terminal: bool) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+        }
+    }
+}

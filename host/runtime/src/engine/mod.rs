@@ -1,0 +1,1 @@
+//! A node that is a WebAssembly component. The only place that names wasmtime.

@@ -1,0 +1,1 @@
+//! gRPC in, one shared reply consumer a workflow, answers matched by request id.

@@ -1,0 +1,20 @@
+//! Runs KRT v2 versions: nodes that are WebAssembly components, a bus, a gRPC entrypoint.
+//!
+//! # Layout
+//! Ports: [`message`], [`bus`], [`store`], [`artifact`], with their adapters beneath them. On top of those
+//! [`outbox`] and [`node`]; then [`engine`] (a node that is a component) and [`runner`] (a node's loop), which do not
+//! know each other; then [`runtime`] (the composition root) and [`entrypoint`]. [`cli`] is all that a person sees.
+//! `ARCHITECTURE.md` has the map.
+
+pub mod artifact;
+pub mod bus;
+pub mod cli;
+pub mod engine;
+pub mod entrypoint;
+pub mod message;
+pub mod node;
+pub mod outbox;
+pub mod runner;
+pub mod runtime;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,1 @@
+//! The composition root: configuration and topology to runners, readiness, drain.
