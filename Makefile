@@ -1,0 +1,47 @@
+# What a person types. Every target does the set-up it needs; slow one-time steps say so and are cached.
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo serve test check fmt clippy doc deny bench bless
+
+CARGO ?= cargo
+KRT   := $(or $(CARGO_TARGET_DIR),target)/debug/krt
+
+help: ## List the targets
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+
+setup: ## Install what builds guests (idempotent)
+	@scripts/setup.sh
+
+build: setup ## Build the krt binary (the first time: some minutes for the dependencies)
+	@scripts/step.sh "building krt" $(CARGO) build -p krt-host --bin krt
+
+demo: build ## Run the classificator of the documentation and call it over gRPC
+	@scripts/demo.sh $(KRT)
+
+serve: build ## Run the classificator on 127.0.0.1:9000 (gRPC) and :8080 (web) until Ctrl-C
+	$(KRT) build examples/classificator
+	$(KRT) run examples/classificator
+
+test: setup ## Run all tests
+	@scripts/step.sh "building the tests" $(CARGO) test --workspace --no-run --quiet
+	$(CARGO) test --workspace
+
+check: fmt clippy doc ## Format, lints and documentation, all without a warning
+
+fmt:
+	$(CARGO) fmt --all --check
+
+clippy:
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+
+doc:
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+deny: ## Licences, bans and sources of all dependencies (installs cargo-deny the first time)
+	@scripts/deny.sh
+
+bench: setup ## Benchmarks side by side; prints ratios and rewrites benches/RESULTS.md
+	@scripts/step.sh "building the benchmarks (release)" $(CARGO) build --release -p benches -p krt-host
+	$(CARGO) run --release -p benches
+
+bless: ## Rewrite goldens and generated files from what the code says now; review the diff
+	BLESS=1 $(CARGO) test -p krt
