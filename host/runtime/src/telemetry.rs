@@ -3,7 +3,6 @@
 //! Label values come from the manifest alone, so their number is bounded.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -11,6 +10,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+use tokio::sync::watch;
 
 /// 50 µs to 30 s, roughly times three: a warm wasm node is at the one end, a time-out at the other.
 const BUCKETS: [f64; 13] = [50e-6, 150e-6, 500e-6, 1.5e-3, 5e-3, 15e-3, 50e-3, 0.15, 0.5, 1.5, 5.0, 15.0, 30.0];
@@ -144,23 +144,122 @@ pub trait Measurements: Send + Sync + 'static {
 #[error("the buffer for measurements is full")]
 pub struct Dropped;
 
-/// What the probes answer. Shared by all parts of a process.
+/// What the probes answer. Shared by all parts of a process; cheap to clone.
 #[derive(Debug, Clone, Default)]
-pub struct Health(Arc<HealthState>);
+pub struct Health(watch::Sender<Readiness>);
+
+/// One part of a process that must be ready before the whole is. Dropped, it no longer counts.
+#[derive(Debug)]
+pub struct Part {
+    health: Health,
+    name: Arc<str>,
+    id: u64,
+}
 
 #[derive(Debug, Default)]
-struct HealthState {
-    ready: AtomicBool,
+struct Readiness {
+    ready: bool,
+    next: u64,
+    waiting: Vec<(u64, Arc<str>)>,
+}
+
+impl Readiness {
+    fn is_ready(&self) -> bool {
+        self.ready && self.waiting.is_empty()
+    }
 }
 
 impl Health {
-    /// Ready for calls, or no longer.
+    /// Ready for calls as far as the whole is concerned, or no longer. Its parts have their own word.
     pub fn set_ready(&self, ready: bool) {
-        self.0.ready.store(ready, Ordering::Release);
+        self.0.send_if_modified(|state| std::mem::replace(&mut state.ready, ready) != ready);
     }
 
-    /// Whether calls can be answered.
+    /// Whether calls can be answered: the whole is ready and so is each part.
     pub fn is_ready(&self) -> bool {
-        self.0.ready.load(Ordering::Acquire)
+        self.0.borrow().is_ready()
+    }
+
+    /// A part that is not ready yet.
+    pub fn part(&self, name: impl Into<Arc<str>>) -> Part {
+        let name = name.into();
+        let mut id = 0;
+        self.0.send_modify(|state| {
+            id = state.next;
+            state.next += 1;
+            state.waiting.push((id, name.clone()));
+        });
+        Part { health: self.clone(), name, id }
+    }
+
+    /// The parts that are not ready, by name.
+    pub fn waiting_for(&self) -> Vec<Arc<str>> {
+        self.0.borrow().waiting.iter().map(|(_, name)| name.clone()).collect()
+    }
+
+    /// Waits until [`Self::is_ready`] says `ready`.
+    pub async fn until(&self, ready: bool) {
+        // The sender is `self`: the channel cannot close meanwhile.
+        let _ = self.0.subscribe().wait_for(|state| state.is_ready() == ready).await;
+    }
+}
+
+impl Part {
+    /// Ready, or not yet, or no longer.
+    pub fn set_ready(&self, ready: bool) {
+        self.health.0.send_if_modified(|state| {
+            let known = state.waiting.iter().position(|(id, _)| *id == self.id);
+            match (ready, known) {
+                (true, Some(index)) => drop(state.waiting.remove(index)),
+                (false, None) => state.waiting.push((self.id, self.name.clone())),
+                _ => return false,
+            }
+            true
+        });
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        self.set_ready(true);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ready_means_the_whole_and_every_part() {
+        let health = Health::default();
+        let part = health.part("replies");
+        health.set_ready(true);
+        assert!(!health.is_ready());
+        assert_eq!(health.waiting_for(), ["replies".into()]);
+        part.set_ready(true);
+        assert!(health.is_ready());
+        health.set_ready(false);
+        assert!(!health.is_ready());
+    }
+
+    #[test]
+    fn a_dropped_part_no_longer_counts() {
+        let health = Health::default();
+        health.set_ready(true);
+        drop(health.part("gone"));
+        assert!(health.is_ready());
+    }
+
+    #[tokio::test]
+    async fn waiting_for_readiness_ends_with_the_last_part() {
+        let health = Health::default();
+        let part = health.part("replies");
+        health.set_ready(true);
+        let waiting = tokio::spawn({
+            let health = health.clone();
+            async move { health.until(true).await }
+        });
+        part.set_ready(true);
+        waiting.await.unwrap();
     }
 }
