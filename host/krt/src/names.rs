@@ -2,8 +2,16 @@
 //!
 //! Interoperation with unmodified runners stands on these being byte-identical. Never looks at a manifest.
 
+use sha2::{Digest, Sha256};
+
 /// The name under which the entrypoint sends; reserved, no node may bear it.
 pub const ENTRYPOINT: &str = "entrypoint";
+
+/// A DNS label, which names of Deployments, Services and containers must be.
+pub const KUBERNETES_LONGEST: usize = 63;
+
+/// Characters of a hash in a name that was shortened: 40 bits, so that two of a thousand nodes collide once in a million.
+const HASH_CHARACTERS: usize = 10;
 
 /// All names of one version of one runtime.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,4 +92,36 @@ pub fn channel_subject(stream: &str, node: &str, channel: &str) -> String {
 /// Ambiguous by construction (node `b-c` reading `a` and node `c` reading `a.b`): manifests in which two are equal are refused.
 pub fn durable(subject: &str, node: &str) -> String {
     format!("{}-{node}", subject.replace('.', "-"))
+}
+
+/// `<version>-<workflow>-<node>`, however long: what labels and collision checks go by.
+pub fn deployment_exact(version: &str, workflow: &str, node: &str) -> String {
+    format!("{version}-{workflow}-{node}")
+}
+
+/// The Deployment of a node: `<version>-<workflow>-<node>`, shortened with a hash beyond 63 characters.
+pub fn deployment(version: &str, workflow: &str, node: &str) -> String {
+    kubernetes(deployment_exact(version, workflow, node))
+}
+
+/// The Deployment of the entrypoint, and the value of its `version-name` label: `<version>-entrypoint`.
+pub fn entrypoint_deployment(version: &str) -> String {
+    kubernetes(format!("{version}-{ENTRYPOINT}"))
+}
+
+/// A name that Kubernetes accepts: itself up to 63 characters, else its beginning and a hash of the whole.
+pub fn kubernetes(name: String) -> String {
+    if name.len() <= KUBERNETES_LONGEST {
+        return name;
+    }
+    let digest = Sha256::digest(name.as_bytes());
+    let mut hash = String::with_capacity(HASH_CHARACTERS);
+    for byte in digest.iter().take(HASH_CHARACTERS / 2) {
+        hash.push_str(&format!("{byte:02x}"));
+    }
+    let mut end = KUBERNETES_LONGEST - HASH_CHARACTERS - 1;
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}-{hash}", name[..end].trim_end_matches('-'))
 }

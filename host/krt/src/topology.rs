@@ -3,7 +3,11 @@
 //! Made only from a manifest without errors, so everything here holds: indices are in range, names are unique.
 //! Never reads text and never reports problems.
 
+mod graph;
+
 use std::time::Duration;
+
+pub use graph::Edge;
 
 /// One version, ready to be planned or run.
 #[derive(Debug, Clone, PartialEq)]

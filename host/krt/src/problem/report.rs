@@ -1,0 +1,85 @@
+//! Collects the problems of one source, at most so many that a hostile manifest cannot drown a terminal.
+
+use std::ops::Range;
+
+use super::{Problem, Severity, Source};
+
+/// More problems than anybody reads at once; what is beyond is counted.
+const MOST: usize = 200;
+
+/// The problems found so far in one source.
+pub(crate) struct Report<'s> {
+    source: &'s Source,
+    problems: Vec<Problem>,
+    beyond: usize,
+}
+
+impl<'s> Report<'s> {
+    pub(crate) fn new(source: &'s Source, problems: Vec<Problem>) -> Self {
+        Self { source, problems, beyond: 0 }
+    }
+
+    pub(crate) fn source(&self) -> &'s Source {
+        self.source
+    }
+
+    pub(crate) fn error(
+        &mut self,
+        code: &'static str,
+        at: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        if self.is_full() {
+            self.beyond += 1;
+        } else {
+            self.problems.push(self.source.error(code, at, message, help));
+        }
+    }
+
+    pub(crate) fn warning(
+        &mut self,
+        code: &'static str,
+        at: Range<usize>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        if self.is_full() {
+            self.beyond += 1;
+        } else {
+            self.problems.push(self.source.error(code, at, message, help).as_warning());
+        }
+    }
+
+    /// A problem that has its place already, perhaps in another file.
+    pub(crate) fn push(&mut self, problem: Problem) {
+        if self.is_full() {
+            self.beyond += 1;
+        } else {
+            self.problems.push(problem);
+        }
+    }
+
+    /// Whether further problems are only counted, so that no work need go into them.
+    pub(crate) fn is_full(&self) -> bool {
+        self.problems.len() >= MOST
+    }
+
+    /// All of them in the order of the text, each file by itself, then how many were left out.
+    pub(crate) fn finish(self) -> Vec<Problem> {
+        let mut problems = self.problems;
+        let own = self.source.file();
+        problems.sort_by(|a, b| {
+            let key = |p: &Problem| (p.file != own, p.line, p.column, p.severity);
+            key(a).cmp(&key(b)).then_with(|| a.file.cmp(&b.file))
+        });
+        if self.beyond > 0 && problems.iter().all(|problem| problem.code != "too-many-problems") {
+            let message = format!("there are {} more problems, which are not shown", self.beyond);
+            let mut rest = Problem::about_file(own, "too-many-problems", message, "repair the ones above first");
+            // Errors may hide among those left out, so this cannot be a mere warning.
+            rest.severity = Severity::Error;
+            problems.push(rest);
+        }
+        problems
+    }
+}
