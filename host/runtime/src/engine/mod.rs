@@ -1,1 +1,205 @@
 //! A node that is a WebAssembly component. The only place that names wasmtime.
+//!
+//! [`Engine`] compiles components, keeps what it compiled, and checks that they fit the contract before anything runs;
+//! [`WasmNode`] runs one, within limits, and lives on whatever its guest does. Never reads a manifest or a bus.
+
+mod bindings;
+mod cache;
+mod config;
+mod drive;
+mod imports;
+mod instance;
+mod lane;
+mod limits;
+mod load;
+mod log;
+mod network;
+mod node;
+mod outcome;
+mod pool;
+mod state;
+mod stdio;
+mod ticker;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use wasmtime::component::Linker;
+
+use self::bindings::NodePre;
+use self::cache::{Cache, Key, Miss};
+use self::lane::{Lane, lower_priority};
+use self::state::State;
+use self::ticker::Ticker;
+
+pub use self::limits::Limits;
+pub use self::load::{ExportProblem, ImportProblem, ImportReason, LoadError, NotAComponent};
+pub use self::node::{Configuration, Identity, NodeOptions, StartError, WasmNode};
+
+/// How an engine is set up.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// Folder for compiled components; made when missing. None = compile every time.
+    pub cache: Option<PathBuf>,
+    /// Instances at a time, of all nodes together. Each costs address space (8 GiB), not memory.
+    pub max_instances: u32,
+}
+
+/// Runs components. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine(Arc<Inner>);
+
+/// A component that fits the contract, compiled. Cheap to clone.
+#[derive(Clone)]
+pub struct Component(Arc<Loaded>);
+
+/// Why there is no engine.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The address space for the pool is not to be had: fewer instances, or a higher limit of the process.
+    #[error("no room for {instances} instances (is the address space limited? see `ulimit -v`): {source}")]
+    Pool {
+        /// Instances asked for.
+        instances: u32,
+        /// The engine's words.
+        source: wasmtime::Error,
+    },
+    /// No thread to be had.
+    #[error("the engine's clock could not be started: {0}")]
+    Thread(#[source] std::io::Error),
+}
+
+struct Inner {
+    engine: wasmtime::Engine,
+    linker: Linker<State>,
+    cache: Option<Cache>,
+    lane: Arc<Lane>,
+    ticker: Arc<Ticker>,
+    /// What is in use, so that two nodes made of the same component share its code.
+    loaded: Mutex<HashMap<Key, Weak<Loaded>>>,
+}
+
+struct Loaded {
+    pre: NodePre<State>,
+    /// Bytes of its largest initial memory.
+    initial_memory: usize,
+    engine: Arc<Inner>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self { cache: None, max_instances: 2048 }
+    }
+}
+
+impl Engine {
+    /// An engine with a clock of its own.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
+        let instances = options.max_instances.max(1);
+        let pool = |source| EngineError::Pool { instances, source };
+        let engine = config::engine(instances).map_err(pool)?;
+        let linker = imports::linker(&engine).map_err(pool)?;
+        let ticker = Ticker::start(engine.weak()).map_err(EngineError::Thread)?;
+        let cache = options.cache.map(|folder| Cache::new(folder, &engine));
+        let (lane, loaded) = (Arc::default(), Mutex::default());
+        Ok(Self(Arc::new(Inner { engine, linker, cache, lane, ticker, loaded })))
+    }
+
+    /// Makes a component of `bytes`; `name` is for error texts. Blocks while it compiles, which may take seconds.
+    ///
+    /// # Errors
+    /// See [`LoadError`]: the file is not a component, or not one that fits the contract.
+    pub fn load(&self, name: &str, bytes: &[u8]) -> Result<Component, LoadError> {
+        load::classify(name, bytes)?;
+        let key = Key::of(bytes);
+        let known = self.0.loaded().get(&key).and_then(Weak::upgrade);
+        if let Some(loaded) = known {
+            return Ok(Component(loaded));
+        }
+        let compiled = match self.cached(name, key) {
+            Some(compiled) => compiled,
+            None => self.compile(name, key, bytes)?,
+        };
+        let pre = load::bind(name, &compiled, &self.0.linker)?;
+        let initial_memory = load::check_size(name, &compiled)?;
+        let loaded = Arc::new(Loaded { pre, initial_memory, engine: self.0.clone() });
+        let mut all = self.0.loaded();
+        all.retain(|_, loaded| loaded.strong_count() > 0);
+        all.insert(key, Arc::downgrade(&loaded));
+        Ok(Component(loaded))
+    }
+
+    /// Starts a node: instantiates the component and runs `init` in each instance.
+    ///
+    /// # Errors
+    /// See [`StartError`].
+    pub async fn node(&self, component: &Component, options: NodeOptions) -> Result<Arc<WasmNode>, StartError> {
+        WasmNode::start(component, options).await
+    }
+
+    fn cached(&self, name: &str, key: Key) -> Option<wasmtime::component::Component> {
+        let cache = self.0.cache.as_ref()?;
+        match cache.load(key, &self.0.engine) {
+            Ok(compiled) => Some(compiled),
+            Err(Miss::Absent) => None,
+            Err(miss) => {
+                tracing::warn!(component = name, "the compiled component is not used: {miss}; it is compiled anew");
+                None
+            }
+        }
+    }
+
+    fn compile(&self, name: &str, key: Key, bytes: &[u8]) -> Result<wasmtime::component::Component, LoadError> {
+        load::check_names(name, bytes)?;
+        let engine = &self.0.engine;
+        // Threads of low priority: a host that starts a version goes on serving the others.
+        let pool = rayon::ThreadPoolBuilder::new()
+            .thread_name(|_| "krt-compile".into())
+            .start_handler(|_| lower_priority())
+            .build()
+            .map_err(|error| LoadError::Host { name: name.into(), source: std::io::Error::other(error) })?;
+        let code = pool.install(|| engine.precompile_component(bytes));
+        let code = code.map_err(|error| load::uncompiled(name, &error))?;
+        if let Some(cache) = &self.0.cache {
+            match cache.store(key, &code) {
+                // What runs is then mapped from the file, and shared with whoever runs it too.
+                Ok(()) => {
+                    if let Ok(compiled) = cache.load(key, engine) {
+                        return Ok(compiled);
+                    }
+                }
+                Err(miss) => tracing::warn!(component = name, "the compiled component is not kept: {miss}"),
+            }
+        }
+        // SAFETY: these bytes were compiled by this engine, just above.
+        unsafe { wasmtime::component::Component::deserialize(engine, &code) }
+            .map_err(|error| load::uncompiled(name, &error))
+    }
+}
+
+impl Component {
+    fn pre(&self) -> NodePre<State> {
+        self.0.pre.clone()
+    }
+
+    fn initial_memory(&self) -> usize {
+        self.0.initial_memory
+    }
+
+    fn engine(&self) -> &Inner {
+        &self.0.engine
+    }
+}
+
+impl Inner {
+    fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Weak<Loaded>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

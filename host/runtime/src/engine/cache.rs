@@ -1,0 +1,179 @@
+//! Compiled components on disk. Loads only what this host compiled; never reports an error that matters to a node.
+//!
+//! # Why the unsafe load is sound
+//! A compiled component is native code, and wasmtime takes it on trust. It comes from here only if
+//! * the folder and the file belong to the user this process runs as, and nobody else may write to either (a folder is
+//!   made 0700, a file 0600): whoever can forge an entry is this user already, and needs no entry to run code;
+//! * it is a regular file, not a link, opened once: what is checked is what is mapped (through `/proc/self/fd`);
+//! * its last bytes are a digest over all others, over the component it was compiled from and over the engine's
+//!   compatibility hash: a torn, damaged, renamed or outdated entry is not an entry, and is compiled anew.
+//!
+//! Nothing here changes a file in place: an entry is written beside, and renamed, so a mapped one stays as it was.
+//! Packages never bring compiled code: the key is the digest of the component, and entries are made here alone.
+
+use std::fs::{self, File};
+use std::hash::{Hash as _, Hasher};
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use wasmtime::component::Component;
+use wasmtime::{Engine, Precompiled};
+
+/// Ends every entry, before the digest. Another layout has another mark.
+const MARK: [u8; 16] = *b"krt-cwasm-1\0\0\0\0\0";
+const TRAILER: usize = MARK.len() + blake3::OUT_LEN;
+
+/// Larger than any component's code; what a damaged file system may claim is not read.
+const MAX_ENTRY: u64 = 1 << 30;
+
+/// Compiled components by the digest of their source.
+pub(super) struct Cache {
+    folder: PathBuf,
+    /// The engine's compatibility hash, as 32 hexadecimal digits.
+    engine: String,
+}
+
+/// Which component.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Key([u8; 32]);
+
+/// Why there is no entry.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Miss {
+    /// There is none.
+    #[error("not compiled before")]
+    Absent,
+    /// There is something that must not be loaded.
+    #[error("not to be trusted: {0}")]
+    Untrusted(&'static str),
+    /// There is something that is not whole.
+    #[error("damaged")]
+    Damaged,
+    /// The disk.
+    #[error(transparent)]
+    Io(io::Error),
+    /// The engine does not take it after all.
+    #[error("{0:#}")]
+    Engine(wasmtime::Error),
+}
+
+impl Key {
+    /// Of a component's bytes.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    fn hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+impl Cache {
+    /// A cache in `folder`, which is made when something is to be kept.
+    pub(super) fn new(folder: PathBuf, engine: &Engine) -> Self {
+        let mut hasher = EngineHasher(blake3::Hasher::new());
+        engine.precompile_compatibility_hash().hash(&mut hasher);
+        let engine = hasher.0.finalize().to_hex()[..32].to_owned();
+        Self { folder, engine }
+    }
+
+    /// The compiled component, if it is there and may be loaded.
+    pub(super) fn load(&self, key: Key, engine: &Engine) -> Result<Component, Miss> {
+        trusted_folder(&self.folder)?;
+        let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+        let mut file = File::options().read(true).custom_flags(nofollow).open(self.path(key)).map_err(not_found)?;
+        let size = trusted_file(&file.metadata().map_err(Miss::Io)?)?;
+        let mut bytes = Vec::with_capacity(size);
+        file.read_to_end(&mut bytes).map_err(Miss::Io)?;
+        let Some((code, trailer)) = bytes.split_at_checked(bytes.len().wrapping_sub(TRAILER)) else {
+            return Err(Miss::Damaged);
+        };
+        if bytes.len() != size || trailer[..MARK.len()] != MARK || trailer[MARK.len()..] != self.digest(key, code) {
+            return Err(Miss::Damaged);
+        }
+        drop(bytes);
+        let path = format!("/proc/self/fd/{}", file.as_raw_fd());
+        if !matches!(Engine::detect_precompiled_file(&path), Ok(Some(Precompiled::Component))) {
+            return Err(Miss::Damaged);
+        }
+        // SAFETY: see the head of this file. The file was just seen to be what this host wrote, is writable by this
+        // user alone, and is never changed in place.
+        unsafe { Component::deserialize_file(engine, &path) }.map_err(Miss::Engine)
+    }
+
+    /// Keeps a compiled component.
+    ///
+    /// # Errors
+    /// The disk, or a folder that is not to be trusted. Nothing is lost but time.
+    pub(super) fn store(&self, key: Key, code: &[u8]) -> Result<(), Miss> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).map_err(Miss::Io)?;
+        trusted_folder(&self.folder)?;
+        // 0600, and a name that nobody else has: two writers of one entry each put a whole one in place.
+        let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(&self.folder).map_err(Miss::Io)?;
+        file.write_all(code).map_err(Miss::Io)?;
+        file.write_all(&MARK).map_err(Miss::Io)?;
+        file.write_all(&self.digest(key, code)).map_err(Miss::Io)?;
+        // Not synced: after a power cut the digest tells.
+        file.persist(self.path(key)).map_err(|error| Miss::Io(error.error))?;
+        Ok(())
+    }
+
+    fn path(&self, key: Key) -> PathBuf {
+        self.folder.join(format!("{}-{}.cwasm", key.hex(), self.engine))
+    }
+
+    fn digest(&self, key: Key, code: &[u8]) -> [u8; blake3::OUT_LEN] {
+        let mut hasher = blake3::Hasher::new_keyed(&key.0);
+        hasher.update(&MARK).update(self.engine.as_bytes()).update(code);
+        *hasher.finalize().as_bytes()
+    }
+}
+
+fn trusted_folder(folder: &Path) -> Result<(), Miss> {
+    let metadata = fs::symlink_metadata(folder).map_err(not_found)?;
+    if !metadata.is_dir() {
+        return Err(Miss::Untrusted("the cache is not a folder"));
+    }
+    own(&metadata)
+}
+
+fn trusted_file(metadata: &fs::Metadata) -> Result<usize, Miss> {
+    if !metadata.is_file() {
+        return Err(Miss::Untrusted("not a regular file"));
+    }
+    own(metadata)?;
+    if metadata.len() > MAX_ENTRY {
+        return Err(Miss::Damaged);
+    }
+    usize::try_from(metadata.len()).map_err(|_| Miss::Damaged)
+}
+
+fn own(metadata: &fs::Metadata) -> Result<(), Miss> {
+    if metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Err(Miss::Untrusted("it belongs to another user"));
+    }
+    if metadata.mode() & 0o022 != 0 {
+        return Err(Miss::Untrusted("others may write to it"));
+    }
+    Ok(())
+}
+
+fn not_found(error: io::Error) -> Miss {
+    if error.kind() == io::ErrorKind::NotFound { Miss::Absent } else { Miss::Io(error) }
+}
+
+/// The standard hasher may change with the compiler; file names should not.
+struct EngineHasher(blake3::Hasher);
+
+impl Hasher for EngineHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        self.0.update(bytes);
+    }
+
+    fn finish(&self) -> u64 {
+        0
+    }
+}

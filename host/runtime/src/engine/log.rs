@@ -1,0 +1,154 @@
+//! What a guest says, as log lines that cannot be mistaken for anybody else's, and no more of them than a node may write.
+
+use std::borrow::Cow;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::bindings::krt::node::logging::Level;
+use super::node::Identity;
+
+const WINDOW: Duration = Duration::from_secs(1);
+
+/// The log of one node: all its instances write through it.
+pub(super) struct GuestLog {
+    workflow: String,
+    node: String,
+    line: usize,
+    per_second: usize,
+    window: Mutex<Window>,
+}
+
+struct Window {
+    since: Instant,
+    bytes: usize,
+    dropped: usize,
+}
+
+impl GuestLog {
+    pub(super) fn new(identity: &Identity, line: usize, per_second: usize) -> Self {
+        let window = Window { since: Instant::now(), bytes: 0, dropped: 0 };
+        let Identity { workflow, node, .. } = identity;
+        Self { workflow: workflow.clone(), node: node.clone(), line, per_second, window: Mutex::new(window) }
+    }
+
+    /// The longest line in bytes.
+    pub(super) fn line_limit(&self) -> usize {
+        self.line
+    }
+
+    /// One line, or the count of it.
+    pub(super) fn write(&self, level: Level, request_id: &str, text: &str, fields: &[(String, String)]) {
+        if !is_kept(level) {
+            return;
+        }
+        let text = cut(text, self.line);
+        let fields = render(fields, self.line);
+        let (admitted, dropped) = self.admit(text.len() + fields.len());
+        if dropped > 0 {
+            self.emit(Level::Warn, request_id, &format!("{dropped} log lines of this node were dropped: too many"), "");
+        }
+        if admitted {
+            self.emit(level, request_id, &clean(text), &clean(&fields));
+        }
+    }
+
+    /// Whether a line of `bytes` fits, and how many lines to report as dropped.
+    fn admit(&self, bytes: usize) -> (bool, usize) {
+        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut dropped = 0;
+        if window.since.elapsed() >= WINDOW {
+            dropped = window.dropped;
+            *window = Window { since: Instant::now(), bytes: 0, dropped: 0 };
+        }
+        // An empty line is not free.
+        let bytes = bytes + 32;
+        if window.bytes + bytes > self.per_second {
+            window.dropped += 1;
+            return (false, dropped);
+        }
+        window.bytes += bytes;
+        (true, dropped)
+    }
+
+    fn emit(&self, level: Level, request_id: &str, text: &str, fields: &str) {
+        let Self { workflow, node, .. } = self;
+        macro_rules! event {
+            ($level:ident) => {
+                if fields.is_empty() {
+                    tracing::$level!(target: "krt::guest", %workflow, %node, %request_id, "{text}")
+                } else {
+                    tracing::$level!(target: "krt::guest", %workflow, %node, %request_id, %fields, "{text}")
+                }
+            };
+        }
+        match level {
+            Level::Trace => event!(trace),
+            Level::Debug => event!(debug),
+            Level::Info => event!(info),
+            Level::Warn => event!(warn),
+            Level::Error => event!(error),
+        }
+    }
+}
+
+impl Drop for GuestLog {
+    fn drop(&mut self) {
+        let dropped = self.window.get_mut().unwrap_or_else(PoisonError::into_inner).dropped;
+        if dropped > 0 {
+            self.emit(Level::Warn, "", &format!("{dropped} log lines of this node were dropped: too many"), "");
+        }
+    }
+}
+
+/// The lowest level that anybody listens to.
+pub(super) fn min_level() -> Level {
+    match tracing::level_filters::LevelFilter::current().into_level() {
+        Some(tracing::Level::TRACE) => Level::Trace,
+        Some(tracing::Level::DEBUG) => Level::Debug,
+        Some(tracing::Level::INFO) => Level::Info,
+        Some(tracing::Level::WARN) => Level::Warn,
+        Some(tracing::Level::ERROR) | None => Level::Error,
+    }
+}
+
+fn is_kept(level: Level) -> bool {
+    level as u8 >= min_level() as u8
+}
+
+/// At most `limit` bytes of `text`, whole characters.
+pub(super) fn cut(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
+}
+
+fn render(fields: &[(String, String)], limit: usize) -> String {
+    let mut text = String::new();
+    for (name, value) in fields {
+        if text.len() >= limit {
+            break;
+        }
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(cut(name, limit));
+        text.push('=');
+        text.push_str(cut(value, limit - text.len().min(limit)));
+    }
+    text
+}
+
+/// Without what would let a guest forge a line or command a terminal.
+pub(super) fn clean(text: &str) -> Cow<'_, str> {
+    if !text.contains(|c: char| c.is_control() && c != '\t') {
+        return Cow::Borrowed(text);
+    }
+    let mut clean = String::with_capacity(text.len() + 16);
+    for c in text.chars() {
+        match c {
+            '\n' => clean.push_str("\n    | "),
+            '\t' => clean.push('\t'),
+            c if c.is_control() => clean.extend(c.escape_default()),
+            c => clean.push(c),
+        }
+    }
+    Cow::Owned(clean)
+}
