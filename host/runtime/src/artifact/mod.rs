@@ -1,1 +1,176 @@
 //! Where component bytes and package files come from.
+//!
+//! A [`Package`] is a folder, a manifest in a folder, or a `.krt` archive, opened and read by blocking calls: on async
+//! threads go through [`ArtifactStore`] or `spawn_blocking`. Nothing here looks into a manifest or a component.
+
+mod dir;
+mod file;
+mod open;
+mod pack;
+mod unpack;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use krt::files::{FileKind, Files};
+
+pub use dir::DirStore;
+pub use file::{FileError, read_file};
+pub use open::OpenError;
+pub use pack::{PackError, Packed};
+
+/// Bytes of a manifest. The seeds' has 2 KiB; a thousand nodes make 200.
+pub const LONGEST_MANIFEST: usize = 4 << 20;
+
+/// One version's files, from wherever. An unpacked archive is removed when the last clone of this goes.
+#[derive(Debug, Clone)]
+pub struct Package(Arc<Opened>);
+
+#[derive(Debug)]
+struct Opened {
+    /// As the user named it.
+    given: PathBuf,
+    /// Without links, so that what is beneath it can be told from what is not.
+    root: PathBuf,
+    manifest_name: String,
+    manifest: Vec<u8>,
+    origin: Origin,
+    /// Holds the folder of an unpacked archive.
+    _unpacked: Option<tempfile::TempDir>,
+}
+
+/// What a package was opened from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// A folder with a manifest in it.
+    Folder,
+    /// A manifest; its folder is the package.
+    Manifest,
+    /// A `.krt`, unpacked into a temporary folder.
+    Archive,
+}
+
+/// Which file is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArtifactRef {
+    /// Its path in the package.
+    pub path: String,
+    /// Refuse it if it is longer.
+    pub limit: usize,
+}
+
+/// Fetches a version's files, wherever they are stored.
+pub trait ArtifactStore: Send + Sync {
+    /// The bytes of one file.
+    fn fetch(&self, artifact: &ArtifactRef) -> BoxFuture<'static, Result<Bytes, FetchError>>;
+}
+
+/// Why a file could not be fetched.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// It is not there: asking again is of no use.
+    #[error("there is no `{path}` in the package")]
+    NotFound {
+        /// Its path in the package.
+        path: String,
+    },
+    /// It is there and refused: no regular file of the package, or too large.
+    #[error("`{path}` is refused: {source}")]
+    Refused {
+        /// Its path in the package.
+        path: String,
+        /// Why.
+        source: FileError,
+    },
+    /// It could not be read this time.
+    #[error("`{path}` could not be read: {source}")]
+    Unavailable {
+        /// Its path in the package.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Package {
+    /// Opens a folder with a `krt.yml` or `krt.yaml`, a manifest itself, or a `.krt`, whatever its name. Blocking.
+    ///
+    /// # Errors
+    /// When there is nothing at `path` that could be a version. Says what, where and what to do.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        open::open(path).map(|opened| Self(Arc::new(opened)))
+    }
+
+    /// What it was opened from.
+    pub fn origin(&self) -> Origin {
+        self.0.origin
+    }
+
+    /// The manifest's path in the package.
+    pub fn manifest_name(&self) -> &str {
+        &self.0.manifest_name
+    }
+
+    /// The manifest's bytes, whatever they are.
+    pub fn manifest_bytes(&self) -> &[u8] {
+        &self.0.manifest
+    }
+
+    /// The folder that holds the files: the user's, or a temporary one that lives as long as this.
+    pub fn root(&self) -> &Path {
+        &self.0.root
+    }
+
+    /// How to call a file of the package in front of the user: by a path from where they are.
+    pub fn label(&self, path: &str) -> String {
+        let folder = match self.0.origin {
+            Origin::Folder | Origin::Archive => self.0.given.as_path(),
+            Origin::Manifest => self.0.given.parent().unwrap_or(Path::new("")),
+        };
+        match folder == Path::new(".") {
+            true => path.to_owned(),
+            false => folder.join(path).display().to_string(),
+        }
+    }
+
+    /// The manifest's name in front of the user.
+    pub fn manifest_label(&self) -> String {
+        match self.0.origin {
+            Origin::Manifest => self.0.given.display().to_string(),
+            Origin::Folder | Origin::Archive => self.label(&self.0.manifest_name),
+        }
+    }
+
+    /// The bytes of a file of the package, at most `limit`. Blocking.
+    ///
+    /// # Errors
+    /// When it is not there, not a regular file of the package, or longer.
+    pub fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, FileError> {
+        let inside = file::inside(&self.0.root, path)?;
+        read_file(&inside, limit)
+    }
+
+    /// Writes the package as a `.krt` to `writer`, without what `.krtignore` names and without the file `except`
+    /// (the archive itself, if it is written into the folder). Blocking.
+    ///
+    /// # Errors
+    /// When something in the folder cannot be packed.
+    pub fn pack(&self, writer: impl std::io::Write, except: Option<&Path>) -> Result<Packed, PackError> {
+        pack::pack(self, writer, except)
+    }
+}
+
+impl Files for Package {
+    fn kind(&self, path: &str) -> Option<FileKind> {
+        file::kind(&self.0.root, path)
+    }
+
+    fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, String> {
+        self.read(path, limit).map_err(|error| error.to_string())
+    }
+}
