@@ -5,9 +5,10 @@ use std::time::Instant;
 
 use wasmtime::{Store, UpdateDeadline};
 
+use super::Component;
+use super::bindings::Node as Guest;
 use super::bindings::exports::krt::node::handler::{Failure, Message as GuestMessage};
 use super::bindings::krt::node::types::{MessageType as GuestType, PayloadParam as GuestPayload};
-use super::bindings::{Node as Guest, NodePre};
 use super::drive::Slices;
 use super::node::NodeShared;
 use super::outcome::{Circumstances, OutOfTime, fault};
@@ -49,12 +50,13 @@ impl Instance {
     /// Makes one and runs its `init`.
     pub(super) async fn start(
         id: u64,
-        pre: NodePre<State>,
+        component: Component,
         node: Arc<NodeShared>,
-        ticker: Arc<Ticker>,
         slices: Arc<Slices>,
         deadline: Instant,
-    ) -> Result<Box<Self>, InitError> {
+    ) -> Result<Self, InitError> {
+        let pre = component.pre();
+        let ticker = component.engine().ticker.clone();
         let _running = ticker.running();
         let limits = &node.limits;
         let call_limit = node.call_limit();
@@ -83,20 +85,20 @@ impl Instance {
             Ok(Ok(())) => {
                 store.data_mut().end();
                 let floor = store.data().meter.used();
-                Ok(Box::new(Self { id, slices, store, guest, ticker, floor }))
+                Ok(Self { id, slices, store, guest, ticker, floor })
             }
         }
     }
 
     /// Handles one message. An instance comes back unless it trapped.
     pub(super) async fn handle(
-        mut self: Box<Self>,
+        mut self,
         message: Message,
         outbox: Outbox,
         deadline: Instant,
-    ) -> (Option<Box<Self>>, Result<(), NodeError>) {
+    ) -> (Option<Self>, Result<(), NodeError>) {
         let _running = self.ticker.running();
-        let Self { store, guest, .. } = &mut *self;
+        let Self { store, guest, .. } = &mut self;
         store.data_mut().begin(Some(outbox), deadline);
         store.set_epoch_deadline(SLICE);
         let result = guest.krt_node_handler().call_handle(&mut *store, as_guest(&message)).await;

@@ -4,9 +4,12 @@
 use std::fmt;
 
 use wasmparser::{Encoding, Parser, Payload};
+use wasmtime::component::types::{self, ComponentItem};
 use wasmtime::component::{Component as Compiled, Linker};
+use wasmtime::error::Context as _;
 
 use super::bindings::NodePre;
+use super::bindings::exports::krt::node::handler::{Failure, Message};
 use super::config;
 use super::limits::Bytes;
 use super::state::State;
@@ -171,13 +174,31 @@ pub(super) fn bind(name: &str, compiled: &Compiled, linker: &Linker<State>) -> R
         let text = format!("{error:#}");
         let blamed = ty.imports(engine).map(|(import, _)| import).find(|import| text.contains(&format!("`{import}`")));
         let import = blamed.unwrap_or("an import").to_owned();
-        let why = unmet(&import).unwrap_or_else(|| ImportReason::Type(detail(&error)));
+        let why = unmet(&import).unwrap_or_else(|| ImportReason::Type(chain(&error, 1)));
         LoadError::Imports { name: name.into(), problems: vec![ImportProblem { import, why }] }
     })?;
     let exports: Vec<_> = ty.exports(engine).map(|(export, _)| export.to_owned()).collect();
     check_export_names(name, &exports)?;
-    NodePre::new(pre)
-        .map_err(|error| LoadError::Exports { name: name.into(), problem: ExportProblem::Type(detail(&error)) })
+    let checked = check_handler(&ty, engine).and_then(|()| NodePre::new(pre));
+    checked.map_err(|error| LoadError::Exports { name: name.into(), problem: ExportProblem::Type(chain(&error, 0)) })
+}
+
+/// The types of the handler's functions, which wasmtime itself looks at when it instantiates only.
+fn check_handler(ty: &types::Component, engine: &wasmtime::Engine) -> wasmtime::Result<()> {
+    let Some((_, item)) = ty.exports(engine).find(|(export, _)| is_handler(export)) else { return Ok(()) };
+    let ComponentItem::ComponentInstance(handler) = item.ty else { wasmtime::bail!("it is not an interface") };
+    let cx = ty.instance_type();
+    for name in ["init", "handle"] {
+        let Some(ComponentItem::ComponentFunc(function)) = handler.get_export(engine, name).map(|item| item.ty) else {
+            wasmtime::bail!("it has no function `{name}`");
+        };
+        match name {
+            "init" => function.typecheck::<(), (Result<(), Failure>,)>(&cx),
+            _ => function.typecheck::<(Message<'_>,), (Result<(), Failure>,)>(&cx),
+        }
+        .with_context(|| format!("its function `{name}` has the wrong type"))?;
+    }
+    Ok(())
 }
 
 /// What a failed compilation means.
@@ -215,7 +236,7 @@ pub(super) fn check_size(name: &str, compiled: &Compiled) -> Result<usize, LoadE
 }
 
 fn check_export_names(name: &str, exports: &[String]) -> Result<(), LoadError> {
-    let handler = exports.iter().find(|export| export.split('@').next() == Some("krt:node/handler"));
+    let handler = exports.iter().find(|export| is_handler(export));
     let problem = match handler {
         Some(export) if in_track(version(export)) => return Ok(()),
         Some(export) => ExportProblem::Contract(export.clone()),
@@ -277,10 +298,13 @@ fn in_track(version: &str) -> bool {
     version.strip_prefix(TRACK).is_some_and(|rest| rest.starts_with('.'))
 }
 
-/// The innermost two of wasmtime's reasons: which function, and what about it.
-fn detail(error: &wasmtime::Error) -> String {
-    let chain: Vec<_> = error.chain().map(|cause| cause.to_string()).collect();
-    chain[chain.len().saturating_sub(2)..].join(": ")
+fn is_handler(export: &str) -> bool {
+    export.split('@').next() == Some("krt:node/handler")
+}
+
+/// Wasmtime's reasons, from the outermost but `skip`.
+fn chain(error: &wasmtime::Error, skip: usize) -> String {
+    error.chain().skip(skip).map(|cause| cause.to_string()).collect::<Vec<_>>().join(": ")
 }
 
 fn list(problems: &[ImportProblem]) -> String {

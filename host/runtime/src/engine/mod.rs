@@ -185,8 +185,8 @@ impl Engine {
 }
 
 impl Component {
-    fn pre(&self) -> NodePre<State> {
-        self.0.pre.clone()
+    fn pre(&self) -> &NodePre<State> {
+        &self.0.pre
     }
 
     fn initial_memory(&self) -> usize {

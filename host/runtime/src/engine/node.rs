@@ -244,10 +244,9 @@ impl WasmNode {
         let deadline = self.deadline(&outbox);
         let slices = Arc::new(Slices::default());
         let work = {
-            let (pre, node, slices) = (self.pool.component.pre(), self.pool.node.clone(), slices.clone());
-            let ticker = self.pool.component.engine().ticker.clone();
+            let (component, node, slices) = (self.pool.component.clone(), self.pool.node.clone(), slices.clone());
             Box::pin(async move {
-                match Instance::start(0, pre, node, ticker, slices, deadline).await {
+                match Instance::start(0, component, node, slices, deadline).await {
                     Ok(instance) => instance.handle(message, outbox, deadline).await.1,
                     Err(InitError::Fault(error)) => Err(error),
                     Err(error) => Err(NodeError::Transient(error.to_string())),

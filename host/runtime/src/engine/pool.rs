@@ -37,7 +37,7 @@ pub(super) struct Pool {
 
 #[derive(Default)]
 struct Idle {
-    instances: Vec<Box<Instance>>,
+    instances: Vec<Instance>,
     /// Worn instances whose successors are being prepared, or are.
     successions: Vec<Succession>,
     /// Why the last replacement failed.
@@ -46,7 +46,7 @@ struct Idle {
 
 struct Succession {
     worn: u64,
-    successor: Option<Box<Instance>>,
+    successor: Option<Instance>,
     /// The worn one died before its time.
     orphaned: bool,
 }
@@ -71,13 +71,13 @@ impl Pool {
     }
 
     /// Makes an instance, `init` included, under the node's limits.
-    pub(super) async fn prepare(&self) -> Result<Box<Instance>, InitError> {
+    pub(super) async fn prepare(&self) -> Result<Instance, InitError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let slices = Arc::new(Slices::default());
         let deadline = Instant::now() + self.node.timeout;
         let engine = self.component.engine();
-        let (pre, node, ticker) = (self.component.pre(), self.node.clone(), engine.ticker.clone());
-        let work = Box::pin(Instance::start(id, pre, node, ticker, slices.clone(), deadline));
+        let (component, node) = (self.component.clone(), self.node.clone());
+        let work = Box::pin(Instance::start(id, component, node, slices.clone(), deadline));
         match drive(work, &slices, deadline, &engine.lane, false).await {
             Ok(made) => made,
             Err(Abandoned::Late) => Err(InitError::Fault(NodeError::TimedOut(self.node.timeout))),
@@ -86,13 +86,13 @@ impl Pool {
     }
 
     /// Takes in an instance that is ready.
-    pub(super) fn add(&self, instance: Box<Instance>) {
+    pub(super) fn add(&self, instance: Instance) {
         self.lock().instances.push(instance);
         self.available.add_permits(1);
     }
 
     /// An idle instance; waits for one no longer than a message may take.
-    pub(super) async fn take(self: &Arc<Self>) -> Result<(Lease, Box<Instance>), NodeError> {
+    pub(super) async fn take(self: &Arc<Self>) -> Result<(Lease, Instance), NodeError> {
         let permit = match self.available.try_acquire() {
             Ok(permit) => permit,
             Err(_) => match tokio::time::timeout(self.node.timeout, self.available.acquire()).await {
@@ -108,7 +108,7 @@ impl Pool {
         }
     }
 
-    fn give_back(self: &Arc<Self>, instance: Box<Instance>) {
+    fn give_back(self: &Arc<Self>, instance: Instance) {
         let worn = instance.is_worn(WORN);
         let id = instance.id;
         let mut prepare = false;
@@ -167,7 +167,7 @@ impl Pool {
         self.runtime.spawn(replacement(Arc::downgrade(self), worn));
     }
 
-    fn succeed(&self, worn: u64, successor: Box<Instance>) {
+    fn succeed(&self, worn: u64, successor: Instance) {
         let mut retired = None;
         {
             let mut idle = self.lock();
@@ -205,7 +205,7 @@ impl Pool {
 
 impl Lease {
     /// The message is over, its instance is whole.
-    pub(super) fn give_back(mut self, instance: Box<Instance>) {
+    pub(super) fn give_back(mut self, instance: Instance) {
         self.id = None;
         self.pool.give_back(instance);
     }

@@ -1,1 +1,166 @@
-//! Later.
+//! Compiled components on disk: kept, found again, and not trusted without reason.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+
+use super::guests::hostile;
+use crate::engine::cache::{Cache, Key, Miss};
+use crate::engine::{Engine, EngineOptions, config};
+
+fn engine_with(folder: &Path) -> Engine {
+    Engine::new(EngineOptions { cache: Some(folder.to_owned()), max_instances: 4 }).unwrap()
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect()
+}
+
+/// A cache with one entry, and all that is needed to ask for it.
+struct Kept {
+    folder: tempfile::TempDir,
+    engine: wasmtime::Engine,
+    cache: Cache,
+    key: Key,
+}
+
+impl Kept {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = config::engine(4).unwrap();
+        let cache = Cache::new(folder.path().join("cache"), &engine);
+        let bytes = hostile();
+        let key = Key::of(&bytes);
+        cache.store(key, &engine.precompile_component(&bytes).unwrap()).unwrap();
+        Self { folder, engine, cache, key }
+    }
+
+    fn path(&self) -> PathBuf {
+        entries(&self.folder.path().join("cache")).remove(0)
+    }
+
+    fn load(&self) -> Result<(), Miss> {
+        self.cache.load(self.key, &self.engine).map(drop)
+    }
+}
+
+#[test]
+fn what_was_compiled_is_found_again() {
+    Kept::new().load().unwrap();
+}
+
+#[test]
+fn entries_are_the_owners_alone() {
+    let kept = Kept::new();
+    assert_eq!(fs::metadata(kept.path()).unwrap().mode() & 0o777, 0o600);
+    assert_eq!(fs::metadata(kept.path().parent().unwrap()).unwrap().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_damaged_entry_is_not_loaded() {
+    let kept = Kept::new();
+    let whole = fs::read(kept.path()).unwrap();
+    for at in [0, whole.len() / 2, whole.len() - 1, whole.len() - 40] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        fs::write(kept.path(), damaged).unwrap();
+        assert!(matches!(kept.load(), Err(Miss::Damaged)), "byte {at}");
+    }
+    for length in [0, 10, 48, whole.len() - 1] {
+        fs::write(kept.path(), &whole[..length]).unwrap();
+        assert!(matches!(kept.load(), Err(Miss::Damaged)), "{length} bytes");
+    }
+    fs::write(kept.path(), [&whole[..], b"more"].concat()).unwrap();
+    assert!(matches!(kept.load(), Err(Miss::Damaged)));
+}
+
+#[test]
+fn the_entry_of_another_component_is_not_loaded() {
+    let kept = Kept::new();
+    let other = Key::of(b"another component");
+    assert!(matches!(kept.cache.load(other, &kept.engine), Err(Miss::Absent)));
+    let code = fs::read(kept.path()).unwrap();
+    kept.cache.store(other, b"").unwrap();
+    let path = entries(kept.path().parent().unwrap());
+    for path in path {
+        fs::write(path, &code).unwrap();
+    }
+    assert!(matches!(kept.cache.load(other, &kept.engine), Err(Miss::Damaged)));
+    kept.load().unwrap();
+}
+
+#[test]
+fn what_others_may_write_to_is_not_loaded() {
+    let kept = Kept::new();
+    fs::set_permissions(kept.path(), fs::Permissions::from_mode(0o622)).unwrap();
+    assert!(matches!(kept.load(), Err(Miss::Untrusted(_))));
+    fs::set_permissions(kept.path(), fs::Permissions::from_mode(0o600)).unwrap();
+    let folder = kept.path().parent().unwrap().to_owned();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    assert!(matches!(kept.load(), Err(Miss::Untrusted(_))));
+    assert!(matches!(kept.cache.store(kept.key, b""), Err(Miss::Untrusted(_))));
+}
+
+#[test]
+fn what_belongs_to_another_user_is_not_loaded() {
+    let kept = Kept::new();
+    if std::os::unix::fs::chown(kept.path(), Some(12345), None).is_err() {
+        eprintln!("skipped: only root can give files away");
+        assert!(std::env::var_os("CI").is_none(), "CI must be able to");
+        return;
+    }
+    assert!(matches!(kept.load(), Err(Miss::Untrusted(_))));
+}
+
+#[test]
+fn a_link_is_not_followed() {
+    let kept = Kept::new();
+    let (path, aside) = (kept.path(), kept.folder.path().join("aside"));
+    fs::rename(&path, &aside).unwrap();
+    symlink(&aside, &path).unwrap();
+    assert!(matches!(kept.load(), Err(Miss::Io(_))));
+}
+
+#[test]
+fn a_damaged_entry_is_compiled_anew_and_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache = folder.path().join("deep/cache");
+    engine_with(&cache).load("node.wasm", &hostile()).unwrap();
+    let path = entries(&cache).remove(0);
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, b"nonsense").unwrap();
+    engine_with(&cache).load("node.wasm", &hostile()).unwrap();
+    assert_eq!(fs::read(&path).unwrap().len(), whole.len());
+    assert_eq!(entries(&cache).len(), 1);
+}
+
+#[test]
+fn an_entry_that_is_good_is_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    engine_with(folder.path()).load("node.wasm", &hostile()).unwrap();
+    let before = fs::metadata(entries(folder.path()).remove(0)).unwrap().ino();
+    engine_with(folder.path()).load("node.wasm", &hostile()).unwrap();
+    assert_eq!(fs::metadata(entries(folder.path()).remove(0)).unwrap().ino(), before);
+}
+
+#[test]
+fn several_hosts_may_fill_one_cache_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = hostile();
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| engine_with(folder.path()).load("node.wasm", &bytes).map(drop).unwrap());
+        }
+    });
+    assert_eq!(entries(folder.path()).len(), 1);
+    engine_with(folder.path()).load("node.wasm", &bytes).map(drop).unwrap();
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_costs_time_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("file");
+    fs::write(&file, b"").unwrap();
+    engine_with(&file.join("cache")).load("node.wasm", &hostile()).map(drop).unwrap();
+    engine_with(&file).load("node.wasm", &hostile()).map(drop).unwrap();
+}

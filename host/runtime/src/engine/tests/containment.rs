@@ -6,14 +6,14 @@ use super::guests::{Subject, eventually, with_number};
 use crate::node::NodeError;
 
 async fn still_alive(subject: &Subject) {
-    assert_eq!(subject.ask("echo").await, ["echo"]);
+    assert_eq!(subject.ask("echo").await, [b"echo"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_is_handled() {
     let subject = Subject::new(|_| {}).await;
-    assert_eq!(subject.ask("echo").await, ["echo"]);
-    assert_eq!(subject.ask("relayed").await, ["relayed"]);
+    assert_eq!(subject.ask("echo").await, [b"echo"]);
+    assert_eq!(subject.ask("relayed").await, [b"relayed"]);
     assert!(!subject.engine.0.lane.is_used());
 }
 

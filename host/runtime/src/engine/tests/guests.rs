@@ -28,7 +28,8 @@ pub(super) fn component(module: &str, wit: &str) -> Vec<u8> {
     let mut module = wat::parse_str(module).unwrap();
     let mut resolve = Resolve::default();
     let package = resolve.push_str("krt-node.wit", wit).unwrap();
-    let world = resolve.select_world(&[package], Some("node")).unwrap();
+    let world = resolve.select_world(&[package], Some("node"));
+    let world = world.or_else(|_| resolve.select_world(&[package], Some("krt:node/node@0.1.0"))).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
 }
@@ -69,22 +70,24 @@ impl Bus for MemoryBus {
 
 /// Keys with values; `wait` never answers.
 #[derive(Default)]
-pub(super) struct Keys(pub(super) HashMap<String, String>);
+pub(super) struct Keys(pub(super) Mutex<HashMap<String, String>>);
 
 impl KeyValue for Keys {
     fn get(&self, key: String) -> BoxFuture<'static, Result<Option<String>, StoreError>> {
         if key == "wait" {
             return Box::pin(std::future::pending());
         }
-        let value = self.0.get(&key).cloned();
+        let value = self.0.lock().unwrap().get(&key).cloned();
         Box::pin(async { Ok(value) })
     }
 
-    fn put(&self, _: String, _: String) -> BoxFuture<'static, Result<(), StoreError>> {
+    fn put(&self, key: String, value: String) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.0.lock().unwrap().insert(key, value);
         Box::pin(async { Ok(()) })
     }
 
-    fn delete(&self, _: String) -> BoxFuture<'static, Result<(), StoreError>> {
+    fn delete(&self, key: String) -> BoxFuture<'static, Result<(), StoreError>> {
+        self.0.lock().unwrap().remove(&key);
         Box::pin(async { Ok(()) })
     }
 }
@@ -127,12 +130,14 @@ impl Measurements for NoSink {
     }
 }
 
+/// A bucket with these entries.
+pub(super) fn keys(entries: &[(&str, &str)]) -> Arc<Keys> {
+    let entries = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+    Arc::new(Keys(Mutex::new(entries.collect())))
+}
+
 /// Options of a node that is called `hostile`, with tight limits.
 pub(super) fn options(change: impl FnOnce(&mut NodeOptions)) -> NodeOptions {
-    let keys = |entries: &[(&str, &str)]| {
-        let entries = entries.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-        Arc::new(Keys(entries.collect()))
-    };
     let mut options = NodeOptions {
         identity: Identity {
             runtime_id: "kre".into(),
@@ -217,15 +222,15 @@ impl Subject {
     }
 
     /// Handles one message, and hands out the payloads of what it sent.
-    pub(super) async fn ask(&self, data: impl Into<Bytes>) -> Vec<Bytes> {
+    pub(super) async fn ask(&self, data: impl Into<Bytes>) -> Vec<Vec<u8>> {
         self.handle(data).await.unwrap();
         self.sent()
     }
 
     /// The payloads sent since last asked.
-    pub(super) fn sent(&self) -> Vec<Bytes> {
+    pub(super) fn sent(&self) -> Vec<Vec<u8>> {
         let sent = std::mem::take(&mut *self.bus.0.lock().unwrap());
-        sent.into_iter().map(|p| Message::decode(p.payload).unwrap().payload.unwrap_or_default().data).collect()
+        sent.into_iter().map(|p| Message::decode(p.payload).unwrap().payload.unwrap_or_default().data.into()).collect()
     }
 
     /// How many instances were replaced.

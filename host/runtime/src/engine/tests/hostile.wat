@@ -130,8 +130,8 @@
       (call $get (i32.add (local.get $data) (i32.const 1)) (i32.sub (local.get $length) (i32.const 1))
         (i32.const 0) (i32.const 0) (i32.const 512))
       (if (i32.load8_u (i32.const 512)) (then unreachable))
-      (if (i32.load8_u (i32.const 516)) (then
-        (call $reply (i32.load (i32.const 520)) (i32.load (i32.const 524))) (return (call $ok))))
+      (if (i32.load8_u (i32.const 520)) (then
+        (call $reply (i32.load (i32.const 524)) (i32.load (i32.const 528))) (return (call $ok))))
       (i32.store8 (i32.const 300) (i32.const 0x2d))
       (call $reply (i32.const 300) (i32.const 1)) (return (call $ok))))
     ;; p: the object that is named; an error is answered by the number of its case
