@@ -25,7 +25,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::bus::{
-    Acceptance, Bus, Consumer, Deliveries, Delivery, DeliveryId, Publication, PublishError, Settle, SettleError,
+    Acceptance, Bus, Consumer, Deliveries, Delivery, DeliveryId, Publication, PublishError, Settle, SettleError, Settlement,
     SubscribeError,
 };
 use crate::entrypoint::codec::BytesCodec;
@@ -52,11 +52,11 @@ pub(super) struct FakeBus {
 struct Settled;
 
 impl Settle for Settled {
-    fn ack(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn ack(self: Box<Self>) -> Settlement {
+        Settlement::Ready(Ok(()))
     }
-    fn nack(self: Box<Self>, _: std::time::Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn nack(self: Box<Self>, _: std::time::Duration) -> Settlement {
+        Settlement::Ready(Ok(()))
     }
     fn progress(&self) -> BoxFuture<'_, Result<(), SettleError>> {
         Box::pin(std::future::ready(Ok(())))
