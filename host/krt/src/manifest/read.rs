@@ -40,7 +40,11 @@ impl<'t> Cursor<'t, '_> {
         let entrypoint = self.section(&mut fields, "entrypoint").map(|(section, _)| self.entrypoint(section));
         let config = self.section(&mut fields, "config").map(|(section, _)| self.config(section));
         let workflows = self.workflows(&mut fields);
-        // Keys of KRT v1; one of them is no slip of the pen for a key of v2.
+        if let Some(at) = fields.has("nodes") {
+            let help =
+                "in KRT v2 nodes stand in the workflow they belong to, and say with `subscriptions` what they read";
+            self.report.warning("krt-v1", at, "`nodes` beside `workflows` are of KRT v1", help);
+        }
         fields.know(&["nodes"]);
         self.finish(fields, Unknown::Ignored);
         Some(Krt { krt_version, version, description, entrypoint, config, workflows })
