@@ -1,13 +1,260 @@
-//! `krt build`: makes the components of a version's nodes.
+//! `krt build`: makes the components of a version's nodes from the source folders that the manifest names.
+//!
+//! Never decides what a node is made of: that is the manifest's `wasm.build` and what lies in the folder it names.
 
+mod cargo;
+mod place;
+mod progress;
+mod recipe;
+mod sdk;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{IsTerminal as _, Read as _};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
-use super::Globals;
+use anyhow::{Context as _, bail};
+use krt::topology::{Build, NodeKind, Topology};
+use serde_json::json;
+
+use self::place::{Placed, Placer};
+use self::progress::Progress;
+use super::{Globals, Output};
 
 /// Build the components of a version's nodes
+///
+/// For every wasm node whose manifest entry has `wasm.build`, builds the source folder named there and puts the
+/// component where `src` says. A folder with a Cargo.toml is built by cargo for wasm32-wasip2; `krt-node` in it comes
+/// from this krt, whatever the registry has. Other folders need a `command` and its `output` in the manifest.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:
+  krt build                         all nodes of the version in this folder
+  krt build demo --node etl         one node (in every workflow that has one of this name)
+  krt build --node orders/etl       one node of one workflow
+  krt build --output json           what was built, for scripts
 
-pub(super) fn run(_args: Args, _globals: &Globals) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("krt build is not there yet")
+A declared command runs by `sh -c` in its source folder, with KRT_SDK and KRT_WIT in its environment: the folders of
+the SDKs and of the contract.")]
+pub(super) struct Args {
+    /// A folder with a krt.yml, or the krt.yml itself
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Only this node; may be given several times
+    #[arg(long = "node", value_name = "[WORKFLOW/]NODE")]
+    nodes: Vec<String>,
+    /// Build without optimisation: faster to build, slower to run
+    #[arg(long)]
+    debug: bool,
+    /// Use only what is on this machine already
+    #[arg(long)]
+    offline: bool,
+}
+
+/// One component to make.
+#[derive(Debug, Clone, PartialEq)]
+struct Job {
+    workflow: String,
+    node: String,
+    /// Where it belongs, in the package.
+    src: String,
+    build: Build,
+}
+
+/// How to build, whatever it is built with.
+struct Options {
+    /// The package's folder.
+    root: PathBuf,
+    /// Where the SDKs and the contract were unpacked.
+    sdk: PathBuf,
+    release: bool,
+    offline: bool,
+    colour: bool,
+}
+
+/// A command that did not make what it should have.
+#[derive(Debug)]
+struct Failure {
+    jobs: Vec<Job>,
+    command: String,
+    /// What the command said, as it said it.
+    message: String,
+}
+
+/// A component that was made, and for what.
+struct Made {
+    job: Job,
+    file: PathBuf,
+}
+
+pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
+    let started = Instant::now();
+    let manifest = manifest(&args.path)?;
+    let checked = krt::check::check(&manifest.display().to_string(), &read(&manifest)?, None);
+    let Some(topology) = &checked.topology else {
+        eprint!("{}", checked.render(globals.colour(std::io::stderr().is_terminal())));
+        return Ok(ExitCode::FAILURE);
+    };
+    let root = manifest.parent().unwrap_or(Path::new(".")).to_owned();
+    let jobs = jobs(topology, &args.nodes)?;
+    let cache = super::cache_dir().context("nowhere to unpack the SDK: set KRT_CACHE_DIR to an absolute path")?;
+    let options = Options {
+        root,
+        sdk: sdk::unpack(&cache)?,
+        release: !args.debug,
+        offline: args.offline,
+        colour: globals.colour(std::io::stderr().is_terminal()),
+    };
+    let progress = Progress::new(globals);
+    let (made, mut failures) = build(&jobs, &options, &progress)?;
+    let mut placer = Placer::new(&options.root, cache);
+    let mut placed = Vec::new();
+    for made in made {
+        match placer.place(&made) {
+            Ok(component) => placed.push(component),
+            Err(error) => failures.push(Failure {
+                command: format!("checking {}", made.file.display()),
+                jobs: vec![made.job],
+                message: format!("{error:#}"),
+            }),
+        }
+    }
+    progress.finish();
+    report(&placed, &failures, started, globals);
+    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The manifest's own path. An archive has no folder that could be built in.
+fn manifest(path: &Path) -> anyhow::Result<PathBuf> {
+    if path.extension().is_some_and(|extension| extension == "krt") && path.is_file() {
+        bail!("{} is an archive: unpack it and build in the folder", path.display());
+    }
+    let candidates =
+        if path.is_dir() { vec![path.join("krt.yml"), path.join("krt.yaml")] } else { vec![path.to_owned()] };
+    let Some(found) = candidates.iter().find(|candidate| candidate.exists()) else {
+        bail!("there is no {}", candidates[0].display());
+    };
+    found.canonicalize().with_context(|| format!("the path of {}", found.display()))
+}
+
+fn read(manifest: &Path) -> anyhow::Result<Vec<u8>> {
+    // One byte more than it may have: the check then says that it is too long.
+    const LIMIT: u64 = krt::manifest::MAX_BYTES as u64 + 1;
+
+    let what = || format!("reading {}", manifest.display());
+    // A fifo would be waited for, a device never ends.
+    if !manifest.metadata().with_context(what)?.is_file() {
+        bail!("{} is not a file", manifest.display());
+    }
+    let mut bytes = Vec::new();
+    File::open(manifest).with_context(what)?.take(LIMIT).read_to_end(&mut bytes).with_context(what)?;
+    Ok(bytes)
+}
+
+/// What the manifest declares, or what of it was asked for by `[workflow/]node`.
+fn jobs(topology: &Topology, only: &[String]) -> anyhow::Result<Vec<Job>> {
+    let is_named =
+        |name: &str, workflow: &str, node: &str| name.split_once('/').map_or(name == node, |it| it == (workflow, node));
+    for name in only {
+        let mut nodes = topology.workflows.iter().flat_map(|w| w.nodes.iter().map(move |n| (w, n)));
+        let Some((_, node)) = nodes.find(|(w, n)| is_named(name, &w.name, &n.name)) else {
+            bail!("the version has no node {name:?}");
+        };
+        match &node.kind {
+            NodeKind::Native { .. } => bail!("node {name:?} is not a wasm node: its `src` is {:?}", node.src),
+            NodeKind::Wasm(wasm) if wasm.build.is_none() => {
+                bail!("node {name:?} does not say how it is built: add `wasm: {{ build: <source folder> }}` to it")
+            }
+            NodeKind::Wasm(_) => {}
+        }
+    }
+    let mut jobs = Vec::new();
+    for workflow in &topology.workflows {
+        for node in &workflow.nodes {
+            let NodeKind::Wasm(wasm) = &node.kind else { continue };
+            let Some(build) = &wasm.build else { continue };
+            if only.is_empty() || only.iter().any(|name| is_named(name, &workflow.name, &node.name)) {
+                jobs.push(Job {
+                    workflow: workflow.name.clone(),
+                    node: node.name.clone(),
+                    src: node.src.clone(),
+                    build: build.clone(),
+                });
+            }
+        }
+    }
+    Ok(jobs)
+}
+
+/// Builds everything, as far as it can be built: one failure does not keep the others from being tried.
+fn build(jobs: &[Job], options: &Options, progress: &Progress) -> anyhow::Result<(Vec<Made>, Vec<Failure>)> {
+    let mut made = Vec::new();
+    let mut failures = Vec::new();
+    let mut rust = Vec::new();
+    // Nodes of one source folder and command share one run of it.
+    let mut recipes: BTreeMap<(&str, &str), Vec<Job>> = BTreeMap::new();
+    for job in jobs {
+        match &job.build.command {
+            Some(command) => recipes.entry((&job.build.source, command)).or_default().push(job.clone()),
+            None if options.root.join(&job.build.source).join("Cargo.toml").is_file() => rust.push(job.clone()),
+            None => bail!(
+                "node {:?}: nothing in {} says what builds it: there is no Cargo.toml\n\
+                 help: give a command and what it leaves: `build: {{ source: {}, command: make, output: node.wasm }}`",
+                job.node,
+                options.root.join(&job.build.source).display(),
+                job.build.source,
+            ),
+        }
+    }
+    for workspace in cargo::workspaces(rust, options)? {
+        match workspace.build(options, progress)? {
+            Ok(components) => made.extend(components),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    for ((source, command), jobs) in recipes {
+        match recipe::build(source, command, jobs, options, progress)? {
+            Ok(components) => made.extend(components),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    Ok((made, failures))
+}
+
+fn report(placed: &[Placed], failures: &[Failure], started: Instant, globals: &Globals) {
+    let seconds = started.elapsed().as_secs_f64();
+    if globals.output == Output::Json {
+        let failures: Vec<_> = failures
+            .iter()
+            .map(|f| json!({"nodes": names(&f.jobs), "command": f.command, "message": f.message}))
+            .collect();
+        println!("{}", json!({"components": placed, "failures": failures, "seconds": seconds}));
+        return;
+    }
+    let width = |f: fn(&Placed) -> usize| placed.iter().map(f).max().unwrap_or(0);
+    let (names, paths) = (width(|p| p.name().len()), width(|p| p.src.len()));
+    for component in placed {
+        let state = if component.changed { "" } else { "  unchanged" };
+        let size = place::size(component.bytes);
+        println!("  {:names$}  {:paths$}  {size:>8}{state}", component.name(), component.src);
+    }
+    for failure in failures {
+        eprintln!("{}", failure.message.trim_end());
+        let nodes = self::names(&failure.jobs).join(", ");
+        eprintln!("error: could not build {nodes}; the command was: {}", failure.command);
+    }
+    match (placed.len(), failures.is_empty()) {
+        (0, true) => println!("nothing to build: no wasm node of this version has `wasm.build`"),
+        (1, _) => println!("built 1 component in {seconds:.1} s"),
+        (0, false) => {}
+        (count, _) => println!("built {count} components in {seconds:.1} s"),
+    }
+}
+
+/// `workflow/node` of each.
+fn names(jobs: &[Job]) -> Vec<String> {
+    jobs.iter().map(|job| format!("{}/{}", job.workflow, job.node)).collect()
 }

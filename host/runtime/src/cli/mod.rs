@@ -9,12 +9,11 @@ mod call;
 mod check;
 mod completions;
 mod graph;
-mod judge;
 mod pack;
 mod plan;
-mod print;
 mod run;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -22,7 +21,6 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// Run KRT v2 versions: workflows of WebAssembly nodes behind a gRPC entrypoint.
 #[derive(Debug, Parser)]
 #[command(name = "krt", version, propagate_version = true, arg_required_else_help = true)]
-#[command(after_help = "Exit codes: 0 done, 1 it failed (standard error says why), 2 wrong usage.")]
 struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -86,7 +84,7 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(args, &globals),
     };
     result.unwrap_or_else(|error| {
-        print::error(&format!("error: {error:#}\n"));
+        eprintln!("error: {error:#}");
         ExitCode::FAILURE
     })
 }
@@ -100,4 +98,13 @@ impl Globals {
             Color::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         }
     }
+}
+
+/// Where krt keeps what it can make again: `$KRT_CACHE_DIR`, else `$XDG_CACHE_HOME/krt`, else `~/.cache/krt`. None when
+/// nothing says so, or only by a relative path, which would mean another folder each time.
+fn cache_dir() -> Option<PathBuf> {
+    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute("KRT_CACHE_DIR")
+        .or_else(|| absolute("XDG_CACHE_HOME").map(|path| path.join("krt")))
+        .or_else(|| absolute("HOME").map(|path| path.join(".cache/krt")))
 }

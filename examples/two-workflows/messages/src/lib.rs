@@ -1,0 +1,3 @@
+//! The messages of `public_input.proto`.
+
+include!(concat!(env!("OUT_DIR"), "/main.rs"));

@@ -1,0 +1,260 @@
+//! Nodes in Rust: one run of cargo for all nodes of one cargo workspace, for the target `wasm32-wasip2`.
+//!
+//! Cargo's own settings (a shared target folder, offline mode, wrappers) are the user's and are left alone.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+use serde::Deserialize;
+
+use super::progress::Progress;
+use super::{Failure, Job, Made, Options, names};
+
+const TARGET: &str = "wasm32-wasip2";
+const SDK: &str = "krt-node";
+
+/// The nodes that one run of cargo builds.
+pub(super) struct Workspace {
+    root: PathBuf,
+    /// Whether any package takes the SDK from the registry, so that this krt's takes its place.
+    uses_sdk: bool,
+    members: Vec<(Job, Package)>,
+}
+
+/// What `cargo metadata` says, as far as it matters here.
+#[derive(Deserialize)]
+struct Metadata {
+    packages: Vec<Package>,
+    workspace_root: PathBuf,
+}
+
+#[derive(Deserialize, Clone)]
+struct Package {
+    id: String,
+    name: String,
+    manifest_path: PathBuf,
+    targets: Vec<Target>,
+    dependencies: Vec<Dependency>,
+}
+
+#[derive(Deserialize, Clone)]
+struct Target {
+    crate_types: Vec<String>,
+}
+
+#[derive(Deserialize, Clone)]
+struct Dependency {
+    name: String,
+    source: Option<String>,
+}
+
+/// A line of `cargo build --message-format json`.
+#[derive(Deserialize)]
+struct Message {
+    reason: String,
+    package_id: Option<String>,
+    #[serde(default)]
+    filenames: Vec<PathBuf>,
+}
+
+/// Sorts the nodes by the workspaces that their folders belong to.
+pub(super) fn workspaces(jobs: Vec<Job>, options: &Options) -> anyhow::Result<Vec<Workspace>> {
+    let mut known: Vec<Metadata> = Vec::new();
+    let mut workspaces: Vec<Workspace> = Vec::new();
+    for job in jobs {
+        let folder = options.root.join(&job.build.source);
+        let folder = folder.canonicalize().with_context(|| format!("node {:?}: {}", job.node, folder.display()))?;
+        let manifest = folder.join("Cargo.toml");
+        if !known.iter().any(|metadata| metadata.package(&manifest).is_some()) {
+            known.push(metadata(&folder, options).with_context(|| format!("node {:?}", job.node))?);
+        }
+        let Some((metadata, package)) = known.iter().find_map(|it| Some((it, it.package(&manifest)?))) else {
+            bail!(
+                "node {:?}: {} is a workspace without a package of its own; name the folder of the node's package",
+                job.node,
+                manifest.display()
+            );
+        };
+        if !package.targets.iter().any(|target| target.crate_types.iter().any(|kind| kind == "cdylib")) {
+            bail!(
+                "node {:?}: package {:?} makes no component\nhelp: add to {}:\n[lib]\ncrate-type = [\"cdylib\", \"rlib\"]",
+                job.node,
+                package.name,
+                manifest.display()
+            );
+        }
+        let member = (job, package.clone());
+        match workspaces.iter_mut().find(|workspace| workspace.root == metadata.workspace_root) {
+            Some(workspace) => workspace.members.push(member),
+            None => workspaces.push(Workspace {
+                root: metadata.workspace_root.clone(),
+                uses_sdk: metadata.uses_sdk(),
+                members: vec![member],
+            }),
+        }
+    }
+    Ok(workspaces)
+}
+
+impl Workspace {
+    /// Builds its nodes. Outer error: it could not be tried; inner one: cargo said no.
+    pub(super) fn build(self, options: &Options, progress: &Progress) -> anyhow::Result<Result<Vec<Made>, Failure>> {
+        let jobs: Vec<Job> = self.members.iter().map(|(job, _)| job.clone()).collect();
+        ensure_target(&self.root, options, progress)?;
+        progress.step(&format!("building {} with cargo", names(&jobs).join(", ")));
+        let mut cargo = Command::new("cargo");
+        cargo.current_dir(&self.root).args(["build", "--target", TARGET, "--lib"]);
+        if options.release {
+            cargo.arg("--release");
+        }
+        if options.offline {
+            cargo.arg("--offline");
+        }
+        for (_, package) in &self.members {
+            cargo.args(["--package", &package.id]);
+        }
+        if self.uses_sdk {
+            cargo.arg("--config").arg(sdk_patch(&options.sdk)?);
+        }
+        cargo.args(["--message-format", "json-render-diagnostics"]);
+        // A spinner, not cargo's bar, shows progress; colours are ours to decide, for its output is a pipe.
+        cargo.env("CARGO_TERM_PROGRESS_WHEN", "never");
+        cargo.env("CARGO_TERM_COLOR", if options.colour { "always" } else { "never" });
+        let command = shown(&cargo);
+        let ended = progress.run(cargo)?;
+        if !ended.status.success() {
+            return Ok(Err(Failure { jobs, command, message: diagnostics(&ended.stderr) }));
+        }
+        let mut made = Vec::new();
+        for (job, package) in self.members {
+            let Some(file) = component(&ended.stdout, &package.id) else {
+                bail!(
+                    "cargo built package {:?} but names no component of it; the command was: {command}",
+                    package.name
+                );
+            };
+            made.push(Made { job, file });
+        }
+        Ok(Ok(made))
+    }
+}
+
+impl Metadata {
+    fn package(&self, manifest: &Path) -> Option<&Package> {
+        self.packages.iter().find(|package| package.manifest_path == manifest)
+    }
+
+    fn uses_sdk(&self) -> bool {
+        let from_registry = |dependency: &Dependency| dependency.name == SDK && dependency.source.is_some();
+        self.packages.iter().any(|package| package.dependencies.iter().any(from_registry))
+    }
+}
+
+fn metadata(folder: &Path, options: &Options) -> anyhow::Result<Metadata> {
+    let mut cargo = Command::new("cargo");
+    cargo.current_dir(folder).args(["metadata", "--no-deps", "--format-version", "1"]);
+    if options.offline {
+        cargo.arg("--offline");
+    }
+    let output = cargo.output().context("cannot start cargo: install Rust by rustup (https://rustup.rs)")?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim_end());
+    }
+    serde_json::from_slice(&output.stdout).context("what `cargo metadata` says")
+}
+
+/// Makes sure that the standard library for the target is there; brings it if rustup can.
+fn ensure_target(folder: &Path, options: &Options, progress: &Progress) -> anyhow::Result<()> {
+    let mut rustc = Command::new("rustc");
+    rustc.current_dir(folder).args(["--print", "target-libdir", "--target", TARGET]);
+    let output = rustc.output().context("cannot start rustc: install Rust by rustup (https://rustup.rs)")?;
+    let library = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    if output.status.success() && library.is_dir() {
+        return Ok(());
+    }
+    let add = format!("rustup target add {TARGET}");
+    if options.offline {
+        bail!("Rust's standard library for {TARGET} is not installed\nhelp: run `{add}` (not done with --offline)");
+    }
+    progress.step(&format!("installing Rust's standard library for {TARGET}: {add}"));
+    let mut rustup = Command::new("rustup");
+    rustup.current_dir(folder).args(["target", "add", TARGET]);
+    let ended = match progress.run(rustup) {
+        Ok(ended) => ended,
+        Err(error) => {
+            return Err(error.context(format!(
+                "Rust's standard library for {TARGET} is not installed, and neither is rustup\n\
+                 help: install rustup and run `{add}`, or install the library as your distribution does"
+            )));
+        }
+    };
+    if !ended.status.success() {
+        bail!("`{add}` failed:\n{}", ended.stderr.trim_end());
+    }
+    Ok(())
+}
+
+/// What makes cargo take the SDK of this krt: the value of `--config`.
+fn sdk_patch(sdk: &Path) -> anyhow::Result<String> {
+    let path = sdk.join("guest-sdk/rust");
+    let path = path.to_str().with_context(|| format!("{} is not valid UTF-8", path.display()))?;
+    // A TOML basic string is escaped as a JSON one.
+    Ok(format!("patch.crates-io.{SDK}.path={}", serde_json::to_string(path)?))
+}
+
+/// The component among what cargo says that it built of a package.
+fn component(messages: &str, package: &str) -> Option<PathBuf> {
+    messages.lines().find_map(|line| {
+        let message: Message = serde_json::from_str(line).ok()?;
+        let is_its = message.reason == "compiler-artifact" && message.package_id.as_deref() == Some(package);
+        let mut files = message.filenames.into_iter();
+        is_its.then(|| files.find(|file| file.extension() == Some(OsStr::new("wasm")))).flatten()
+    })
+}
+
+/// What the compiler says, without the list of what went well.
+fn diagnostics(stderr: &str) -> String {
+    const STEPS: [&str; 12] = [
+        "Adding",
+        "Blocking",
+        "Compiling",
+        "Downloaded",
+        "Downloading",
+        "Finished",
+        "Fresh",
+        "Locking",
+        "Patch",
+        "Updating",
+        "Building",
+        "Checking",
+    ];
+    let is_step = |line: &str| {
+        let plain = without_colour(line);
+        // Cargo right-aligns its verbs in twelve columns; compiler messages begin at the left or with a bar.
+        plain.starts_with(' ') && plain.split_whitespace().next().is_some_and(|word| STEPS.contains(&word))
+    };
+    stderr.lines().filter(|line| !is_step(line)).map(|line| format!("{line}\n")).collect()
+}
+
+fn without_colour(line: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        plain.push_str(before);
+        rest = after.split_once('m').map_or("", |(_, rest)| rest);
+    }
+    plain + rest
+}
+
+/// The command as a person could type it.
+pub(super) fn shown(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    let quote = |word: &OsStr| {
+        let word = word.to_string_lossy();
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_=./:@+,".contains(c);
+        if word.chars().all(plain) { word.into_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+    };
+    words.map(quote).collect::<Vec<_>>().join(" ")
+}

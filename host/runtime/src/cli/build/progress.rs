@@ -1,0 +1,94 @@
+//! What a person sees while something is built: a spinner on a terminal, a line a step elsewhere.
+
+use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{Globals, Output};
+
+/// Where progress goes.
+pub(super) struct Progress {
+    spinner: Option<ProgressBar>,
+    /// Show what the commands say, line by line.
+    verbose: bool,
+}
+
+/// What a command left.
+pub(super) struct Ended {
+    pub(super) status: ExitStatus,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+impl Progress {
+    pub(super) fn new(globals: &Globals) -> Self {
+        let verbose = globals.verbose > 0;
+        let spinner = (std::io::stderr().is_terminal() && globals.output == Output::Text && !verbose).then(|| {
+            let spinner = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}  {elapsed}  {wide_msg:.dim}") {
+                spinner.set_style(style);
+            }
+            spinner.enable_steady_tick(Duration::from_millis(100));
+            spinner
+        });
+        Self { spinner, verbose }
+    }
+
+    /// A new step begins.
+    pub(super) fn step(&self, what: &str) {
+        match &self.spinner {
+            Some(spinner) => {
+                spinner.set_prefix(what.to_owned());
+                spinner.set_message("");
+            }
+            None => eprintln!("{what}"),
+        }
+    }
+
+    /// Leaves the terminal as it was.
+    pub(super) fn finish(&self) {
+        if let Some(spinner) = &self.spinner {
+            spinner.finish_and_clear();
+        }
+    }
+
+    /// Runs a command to its end, showing what it says on standard error.
+    pub(super) fn run(&self, mut command: Command) -> anyhow::Result<Ended> {
+        let program = command.get_program().to_string_lossy().into_owned();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().with_context(|| format!("cannot start {program}"))?;
+        let mut output = child.stdout.take().context("a piped standard output")?;
+        let errors = child.stderr.take().context("a piped standard error")?;
+        // Read at the same time: a command that fills one pipe waits for it to be emptied.
+        let output = std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            output.read_to_end(&mut bytes).map(|_| bytes)
+        });
+        let mut stderr = String::new();
+        for line in BufReader::new(errors).split(b'\n') {
+            let line = line.with_context(|| format!("reading what {program} says"))?;
+            let line = String::from_utf8_lossy(&line);
+            self.show(&line);
+            stderr.push_str(&line);
+            stderr.push('\n');
+        }
+        let status = child.wait().with_context(|| format!("waiting for {program}"))?;
+        let stdout = match output.join() {
+            Ok(bytes) => bytes.with_context(|| format!("reading what {program} prints"))?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        };
+        Ok(Ended { status, stdout: String::from_utf8_lossy(&stdout).into_owned(), stderr })
+    }
+
+    fn show(&self, line: &str) {
+        match &self.spinner {
+            Some(spinner) if !line.trim().is_empty() => spinner.set_message(line.trim().to_owned()),
+            Some(_) => {}
+            None if self.verbose => eprintln!("{line}"),
+            None => {}
+        }
+    }
+}
