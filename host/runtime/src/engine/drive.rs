@@ -5,18 +5,24 @@
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::task::Poll;
-use std::time::Instant;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use super::lane::Lane;
 
 /// Guest work; owns its instance.
 pub(super) type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// How often the guest of an instance has used up a slice since its message began. Set by the engine's callback.
+/// What the guest of an instance has taken since its message began.
 #[derive(Default)]
-pub(super) struct Slices(AtomicU32);
+pub(super) struct Slices {
+    /// How often it used up a slice; set by the engine's callback.
+    used: AtomicU32,
+    /// How long it kept a thread, in ns; host calls that do not wait included.
+    busy: AtomicU64,
+}
 
 /// Why there is no result; the instance is gone in either case.
 #[derive(Debug, PartialEq, Eq)]
@@ -35,27 +41,42 @@ enum Step<T> {
 
 impl Slices {
     pub(super) fn count(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.used.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn reset(&self) {
-        self.0.store(0, Ordering::Relaxed);
+        self.used.store(0, Ordering::Relaxed);
+        self.busy.store(0, Ordering::Relaxed);
     }
 
     pub(super) fn used(&self) -> u32 {
-        self.0.load(Ordering::Relaxed)
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// How long it kept a thread.
+    pub(super) fn busy(&self) -> Duration {
+        Duration::from_nanos(self.busy.load(Ordering::Relaxed))
+    }
+
+    fn poll<T>(&self, work: &mut Work<T>, cx: &mut Context<'_>) -> Poll<T> {
+        let start = Instant::now();
+        let polled = work.as_mut().poll(cx);
+        // One thread at a time polls it: nothing is lost between the two.
+        let busy = self.busy.load(Ordering::Relaxed).saturating_add(start.elapsed().as_nanos() as u64);
+        self.busy.store(busy, Ordering::Relaxed);
+        polled
     }
 }
 
 /// Runs `work` until `deadline`. `slow` = known to take long: straight to the lane.
 pub(super) async fn drive<T: Send + 'static>(
     mut work: Work<T>,
-    slices: &Slices,
+    slices: &Arc<Slices>,
     deadline: Instant,
     lane: &Lane,
     slow: bool,
 ) -> Result<T, Abandoned> {
-    if !slow && let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(work.as_mut().poll(cx))).await {
+    if !slow && let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(slices.poll(&mut work, cx))).await {
         return Ok(done);
     }
     let mut timer = pin!(tokio::time::sleep_until(deadline.into()));
@@ -64,7 +85,7 @@ pub(super) async fn drive<T: Send + 'static>(
         let mut woken = false;
         let step = poll_fn(|cx| {
             if std::mem::replace(&mut woken, true)
-                && let Poll::Ready(done) = work.as_mut().poll(cx)
+                && let Poll::Ready(done) = slices.poll(&mut work, cx)
             {
                 return Poll::Ready(Step::Done(done));
             }
@@ -79,7 +100,8 @@ pub(super) async fn drive<T: Send + 'static>(
             Step::Slow => {}
         }
     }
-    match lane.spawn(work) {
+    let counted = slices.clone();
+    match lane.spawn(Box::pin(poll_fn(move |cx| counted.poll(&mut work, cx)))) {
         Ok(task) => tokio::select! {
             biased;
             done = task => done.ok_or(Abandoned::Panicked),

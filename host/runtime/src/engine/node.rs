@@ -24,7 +24,11 @@ use crate::telemetry::{Measurements, Metrics, NodeLabels};
 /// Bytes that a host call may pass beside the data it is about: names, keys, type URLs.
 const CALL_MARGIN: usize = 1 << 20;
 
-/// Messages in a row that needed more than a slice before the next starts in the slow lane.
+/// A message that keeps a thread longer is a heavy one: to change threads costs it little, and its neighbours wait for
+/// a thread no longer than this.
+const HEAVY: Duration = Duration::from_micros(500);
+
+/// Heavy messages in a row before the next starts in the slow lane.
 const SLOW_AFTER: u32 = 3;
 
 /// Which node it is.
@@ -137,8 +141,8 @@ pub enum StartError {
 pub struct WasmNode {
     pool: Arc<Pool>,
     mode: InstanceMode,
-    /// Messages in a row that needed more than a slice.
-    slow: AtomicU32,
+    /// Heavy messages in a row.
+    heavy: AtomicU32,
 }
 
 /// What all instances of a node share.
@@ -209,7 +213,13 @@ impl WasmNode {
                 }
             }
         }
-        Ok(Arc::new(Self { pool, mode: wasm.instance, slow: AtomicU32::new(0) }))
+        Ok(Arc::new(Self { pool, mode: wasm.instance, heavy: AtomicU32::new(0) }))
+    }
+
+    /// Heavy messages in a row.
+    #[cfg(test)]
+    pub(super) fn heavy(&self) -> u32 {
+        self.heavy.load(Ordering::Relaxed)
     }
 
     async fn run(&self, message: Message, outbox: Outbox) -> Result<(), NodeError> {
@@ -259,15 +269,15 @@ impl WasmNode {
     async fn drive<T: Send + 'static>(
         &self,
         work: Work<T>,
-        slices: &Slices,
+        slices: &Arc<Slices>,
         deadline: Instant,
     ) -> Result<T, NodeError> {
-        let slow = self.slow.load(Ordering::Relaxed) >= SLOW_AFTER;
-        let done = drive(work, slices, deadline, &self.pool.node.lane, slow).await;
-        match slices.used() {
-            0 if self.slow.load(Ordering::Relaxed) > 0 => self.slow.store(0, Ordering::Relaxed),
-            0 => {}
-            _ => drop(self.slow.fetch_add(1, Ordering::Relaxed)),
+        let heavy = self.heavy.load(Ordering::Relaxed);
+        let done = drive(work, slices, deadline, &self.pool.node.lane, heavy >= SLOW_AFTER).await;
+        if slices.busy() > HEAVY {
+            self.heavy.store(heavy.saturating_add(1), Ordering::Relaxed);
+        } else if heavy > 0 {
+            self.heavy.store(0, Ordering::Relaxed);
         }
         done.map_err(|abandoned| match abandoned {
             Abandoned::Late => NodeError::TimedOut(self.pool.node.timeout),

@@ -46,7 +46,6 @@ impl State {
     pub(super) fn begin(&mut self, outbox: Option<Outbox>, deadline: Instant) {
         self.deadline = deadline;
         self.meter.forget_refusal();
-        self.slices.reset();
         if let Some((_, stdio)) = &self.wasi {
             stdio.switch(outbox.clone());
         }

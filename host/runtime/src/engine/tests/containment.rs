@@ -5,6 +5,11 @@ use std::time::{Duration, Instant};
 use super::guests::{Subject, eventually, with_number};
 use crate::node::NodeError;
 
+async fn still_alive_after(subject: &Subject) {
+    subject.sent();
+    still_alive(subject).await;
+}
+
 async fn still_alive(subject: &Subject) {
     assert_eq!(subject.ask("echo").await, [b"echo"]);
 }
@@ -105,6 +110,18 @@ async fn a_long_computation_moves_to_the_slow_lane_and_comes_back() {
     assert!(subject.engine.0.lane.is_used());
     assert_eq!(subject.replaced(), 0);
     still_alive(&subject).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_of_heavy_messages_starts_them_in_the_slow_lane_until_they_are_light() {
+    let subject = Subject::new(|_| {}).await;
+    assert_eq!(subject.node.heavy(), 0);
+    for count in 1..=4 {
+        subject.handle(with_number(b's', 20)).await.unwrap();
+        assert_eq!(subject.node.heavy(), count);
+    }
+    still_alive_after(&subject).await;
+    assert_eq!(subject.node.heavy(), 0);
 }
 
 #[tokio::test]

@@ -111,6 +111,15 @@ fn a_component_of_another_version_of_the_contract_is_to_be_rebuilt() {
 }
 
 #[test]
+fn what_was_built_against_the_released_contract_is_loaded() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/components/0.1.0");
+    for module in ["everything", "minimal"] {
+        let bytes = wat::parse_file(format!("{folder}/{module}.wat")).unwrap();
+        engine().load("node.wasm", &bytes).map(drop).unwrap();
+    }
+}
+
+#[test]
 fn a_later_patch_of_the_contract_is_welcome() {
     let wit = contract().replace("krt:node@0.1.0", "krt:node@0.1.7").replace("version = 0.1.0", "version = 0.1.7");
     let imports = r#"(import "krt:node/delivery@0.1.7" "attempt" (func (result i32)))"#;
