@@ -47,10 +47,11 @@ impl Checked {
 /// `src`, the `.proto`, and the method that each workflow answers.
 pub fn check(file: &str, bytes: &[u8], files: Option<&dyn Files>) -> Checked {
     let reading = manifest::read(file, bytes);
+    let mut report = Report::resume(&reading.source, reading.problems, reading.beyond);
     let Some(krt) = reading.manifest else {
-        return Checked { topology: None, problems: reading.problems, sources: vec![reading.source] };
+        let problems = report.finish();
+        return Checked { topology: None, problems, sources: vec![reading.source] };
     };
-    let mut report = Report::new(&reading.source, reading.problems);
     let topology = version(&krt, reading.complete, &mut report);
     let sources = match files {
         Some(files) => package::check(&krt, &topology, reading.complete, files, &mut report),

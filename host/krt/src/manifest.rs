@@ -30,6 +30,8 @@ pub struct Reading {
     pub manifest: Option<Krt>,
     /// In the order of the text.
     pub problems: Vec<Problem>,
+    /// How many more there are, which are not among them.
+    pub beyond: usize,
     /// The text with its name, for rendering problems.
     pub source: Source,
     /// Whether the text was read to its end: after a syntax error nothing can be said of what is missing.

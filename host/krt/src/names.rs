@@ -2,6 +2,9 @@
 //!
 //! Interoperation with unmodified runners stands on these being byte-identical. Never looks at a manifest.
 
+#[cfg(test)]
+mod tests;
+
 use sha2::{Digest, Sha256};
 
 /// The name under which the entrypoint sends; reserved, no node may bear it.

@@ -2,6 +2,9 @@
 //!
 //! A pure function of the topology; the NATS adapter and the embedded bus both take it.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use serde::Serialize;

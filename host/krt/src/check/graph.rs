@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::rules::LONGEST_NAME;
 use crate::manifest::{self, Krt};
 use crate::names;
 use crate::problem::{Report, quote};
@@ -61,8 +62,8 @@ fn cycles(declared: &manifest::Workflow, workflow: &Workflow, report: &mut Repor
 fn durables(declared: &manifest::Workflow, workflow: &Workflow, report: &mut Report<'_>) {
     let mut seen: HashMap<String, (usize, usize)> = HashMap::new();
     for (index, node) in workflow.nodes.iter().enumerate() {
-        for (number, subscription) in node.subscriptions.iter().enumerate() {
-            let text = &declared.nodes[index].subscriptions[number];
+        let texts = &declared.nodes[index].subscriptions;
+        for (number, (subscription, text)) in node.subscriptions.iter().zip(texts).enumerate() {
             let resolved = workflow.origin_name(subscription.origin) == text.split('.').next().unwrap_or_default();
             if node.name.is_empty() || !resolved {
                 continue;
@@ -100,9 +101,10 @@ pub(super) fn resource_names(krt: &Krt, topology: &Topology, report: &mut Report
             }
             let name = names::deployment_exact(&topology.version, &workflow.name, &made.name);
             let left = names::KUBERNETES_LONGEST.saturating_sub(name.len());
-            if left < LEFT_FOR_RUNTIME {
+            let regular = [&topology.version, &workflow.name, &made.name].iter().all(|name| name.len() <= LONGEST_NAME);
+            if regular && left < LEFT_FOR_RUNTIME {
                 let message =
-                    format!("the name `{name}` leaves {left} characters for the runtime's id on the original platform");
+                    format!("`{name}` leaves {left} of 63 characters for the runtime's id on the original platform");
                 let help = "shorten the version, the workflow or the node if this must run there, too";
                 report.warning("resource-name-length", node.name.at.clone(), message, help);
             }

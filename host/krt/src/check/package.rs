@@ -3,8 +3,12 @@
 use super::rules;
 use crate::files::{FileKind, Files};
 use crate::manifest::{At, Build, DEFAULT_PROTO, Krt, Node};
-use crate::problem::{Problem, Report, Source, quote};
+use crate::problem::{Problem, Report, Source, did_you_mean, quote};
+use crate::proto::{MethodError, Proto};
 use crate::topology::Topology;
+
+/// A `.proto` of which a line is shown may be this large; without its text a problem still has its place.
+const MOST_SHOWN: usize = 1 << 20;
 
 /// Looks at the package's files. Returns the texts that further problems point into.
 pub(super) fn check(
@@ -80,18 +84,49 @@ fn proto(krt: &Krt, topology: &Topology, complete: bool, files: &dyn Files, repo
     if !complete || declared.is_some_and(|path| path.is_empty() || !rules::stays_inside(path)) {
         return Vec::new();
     }
-    if files.kind(&topology.proto) == Some(FileKind::File) {
-        return Vec::new();
+    match files.kind(&topology.proto) {
+        Some(FileKind::File) => {}
+        None => {
+            missing(declared, report);
+            return Vec::new();
+        }
+        Some(_) => {
+            let message = format!("the `.proto` is not a regular file: {}", quote(&topology.proto));
+            let help = "put a regular file there, or name another under `entrypoint: proto:`";
+            match declared {
+                Some(path) => report.error("bad-proto", path.at.clone(), message, help),
+                None => report.push(Problem::about_file(report.source().file(), "bad-proto", message, help)),
+            }
+            return Vec::new();
+        }
     }
+    match Proto::load(files, &topology.proto) {
+        Ok(proto) => {
+            for workflow in &krt.workflows {
+                method(&workflow.entrypoint, &proto, report);
+            }
+            Vec::new()
+        }
+        Err(problems) => {
+            let mut names: Vec<String> = problems.iter().map(|problem| problem.file.clone()).collect();
+            names.sort();
+            names.dedup();
+            for problem in problems {
+                report.push(problem);
+            }
+            let text =
+                |name: &String| files.read(name, MOST_SHOWN).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            names.iter().filter_map(|name| Some(Source::new(name, text(name)?))).collect()
+        }
+    }
+}
+
+fn missing(declared: Option<&At<String>>, report: &mut Report<'_>) {
     match declared {
         Some(path) => {
             let message = format!("the `.proto` is not there: {}", quote(path));
-            report.error(
-                "missing-proto",
-                path.at.clone(),
-                message,
-                "the path is relative to krt.yml; put the file there, or correct the path",
-            );
+            let help = "the path is relative to krt.yml; put the file there, or correct the path";
+            report.error("missing-proto", path.at.clone(), message, help);
         }
         None => {
             let message = format!("there is no `{DEFAULT_PROTO}` beside the manifest");
@@ -99,5 +134,38 @@ fn proto(krt: &Krt, topology: &Topology, complete: bool, files: &dyn Files, repo
             report.push(Problem::about_file(report.source().file(), "missing-proto", message, help).as_warning());
         }
     }
-    Vec::new()
+}
+
+/// A workflow answers one request with one answer, so its method must be there, once, and without streams.
+fn method(name: &At<String>, proto: &Proto, report: &mut Report<'_>) {
+    if !rules::is_method(name) {
+        return;
+    }
+    let path = quote(proto.path());
+    match proto.method(name) {
+        Ok(method) if method.is_client_streaming() || method.is_server_streaming() => {
+            let message = format!("method {} of {path} is a streaming one", quote(name));
+            let help = "a workflow answers one request with one message: remove `stream` from the method";
+            report.error("streaming-method", name.at.clone(), message, help);
+        }
+        Ok(_) => {}
+        Err(MethodError::Unknown { known, .. }) => {
+            let message = format!("{path} has no method {}", quote(name));
+            let help = match did_you_mean(name, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None if known.is_empty() => "it declares no methods at all; add them to service Entrypoint".to_owned(),
+                None => {
+                    let names: Vec<String> = known.iter().take(12).map(|method| quote(method)).collect();
+                    let more = if known.len() > names.len() { ", …" } else { "" };
+                    format!("its methods are {}{more}", names.join(", "))
+                }
+            };
+            report.error("unknown-method", name.at.clone(), message, help);
+        }
+        Err(MethodError::Ambiguous { services, .. }) => {
+            let names: Vec<String> = services.iter().take(6).map(|service| quote(service)).collect();
+            let message = format!("method {} is in several services: {}", quote(name), names.join(", "));
+            report.error("ambiguous-method", name.at.clone(), message, "call the one that is meant service Entrypoint");
+        }
+    }
 }

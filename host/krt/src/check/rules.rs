@@ -1,5 +1,6 @@
 //! What a single name, variable, method, path or image may be.
 
+use crate::files::{PathFault, resolve};
 use crate::manifest::At;
 use crate::problem::{Report, quote};
 
@@ -129,11 +130,13 @@ fn fault(path: &str) -> Option<&'static str> {
         Some("is written with backslashes")
     } else if path.chars().any(char::is_control) {
         Some("holds control characters")
-    } else if path.len() > 255 {
-        // The longest name that the tar header of the original's archives holds.
-        Some("has more than 255 characters")
     } else {
-        None
+        match resolve("", path) {
+            Err(PathFault::TooLong) => Some("is too long"),
+            Err(PathFault::TooDeep) => Some("is nested too deeply"),
+            // The package itself is a folder of it.
+            Ok(_) | Err(_) => None,
+        }
     }
 }
 

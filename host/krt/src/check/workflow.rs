@@ -183,6 +183,9 @@ fn subscriptions(
         }
         subscriptions.push(resolved);
     }
+    if subscriptions.is_empty() {
+        subscriptions.push(Subscription { origin: Origin::Entrypoint, channel: None });
+    }
     subscriptions
 }
 

@@ -46,6 +46,11 @@ impl<'t> Fields<'t> {
         self.taken.extend(keys);
     }
 
+    /// Whether `key` is written, with or without a value.
+    pub(super) fn has(&self, key: &str) -> Option<Range<usize>> {
+        self.fields.get(key).map(|field| field.key_at.clone())
+    }
+
     /// Where an empty list stands, if that is what `key` has.
     pub(super) fn empty_list(&self, key: &str, tree: &Tree<'t>) -> Option<Range<usize>> {
         let field = self.fields.get(key)?;
@@ -61,9 +66,8 @@ impl<'t> Cursor<'t, '_> {
     pub(super) fn mapping(&mut self, id: Id, at: Range<usize>, what: String) -> Option<Fields<'t>> {
         let value = self.tree.get(id);
         let Data::Map(pairs) = &value.data else {
-            let at = self.place(id, at);
             let message = format!("{what} must be a mapping, but this is {}", value.kind());
-            self.report.error("wrong-type", at, message, "write `key: value` lines, indented alike");
+            self.mistyped(id, at, message, "write `key: value` lines, indented alike");
             return None;
         };
         let mut fields = Fields {
@@ -131,7 +135,10 @@ impl<'t> Cursor<'t, '_> {
     /// A list of texts; empty when missing.
     pub(super) fn texts(&mut self, fields: &mut Fields<'t>, key: &'static str) -> Vec<At<String>> {
         let Some((items, what)) = self.list(fields, key) else { return Vec::new() };
-        items.iter().filter_map(|item| self.text(*item, fields.at.clone(), &format!("each of {what}"))).collect()
+        items
+            .iter()
+            .filter_map(|item| self.text(*item, self.tree.get(*item).at.clone(), &format!("each of {what}")))
+            .collect()
     }
 
     /// A list and how to name it; a problem and nothing if it is something else.
@@ -142,9 +149,8 @@ impl<'t> Cursor<'t, '_> {
         if let Data::List(items) = &value.data {
             return Some((items, what));
         }
-        let at = self.place(id, key_at);
         let message = format!("{what} must be a list, but this is {}", value.kind());
-        self.report.error("wrong-type", at, message, "write each on a line of its own, after `- `");
+        self.mistyped(id, key_at, message, "write each on a line of its own, after `- `");
         None
     }
 
@@ -159,7 +165,7 @@ impl<'t> Cursor<'t, '_> {
         };
         if number.is_none() {
             let message = format!("`{key}` of {} must be a whole number, but this is {}", fields.what, self.shown(id));
-            self.report.error("wrong-type", at.clone(), message, format!("write it in digits: `{key}: 2`"));
+            self.mistyped(id, at.clone(), message, &format!("write it in digits: `{key}: 2`"));
         }
         number.map(|number| At::new(number, at))
     }
@@ -178,7 +184,7 @@ impl<'t> Cursor<'t, '_> {
         };
         if truth.is_none() {
             let message = format!("`{key}` of {} must be true or false, but this is {}", fields.what, self.shown(id));
-            self.report.error("wrong-type", at.clone(), message, format!("write `{key}: true` or leave it out"));
+            self.mistyped(id, at.clone(), message, &format!("write `{key}: true` or leave it out"));
         }
         truth.map(|truth| At::new(truth, at))
     }
@@ -246,9 +252,16 @@ impl<'t> Cursor<'t, '_> {
             Data::Scalar { text, .. } if !value.is_null() => Some(At::new(text.clone().into_owned(), at)),
             _ => {
                 let message = format!("{what} must be a text, but this is {}", value.kind());
-                self.report.error("wrong-type", at, message, "write a single word or a text in quotes");
+                self.mistyped(id, at, message, "write a single word or a text in quotes");
                 None
             }
+        }
+    }
+
+    /// Says that a value is of the wrong type, unless it is known already that it is none.
+    fn mistyped(&mut self, id: Id, fallback: Range<usize>, message: String, help: &str) {
+        if !matches!(self.tree.get(id).data, Data::Unknown) {
+            self.report.error("wrong-type", self.place(id, fallback), message, help);
         }
     }
 
@@ -260,7 +273,8 @@ impl<'t> Cursor<'t, '_> {
 
     fn shown(&self, id: Id) -> String {
         match &self.tree.get(id).data {
-            Data::Scalar { text, .. } => quote(text),
+            Data::Scalar { text, plain: true } => quote(text),
+            Data::Scalar { text, .. } => format!("the text {}", quote(text)),
             _ => self.tree.get(id).kind().to_owned(),
         }
     }
@@ -289,6 +303,7 @@ impl<'t> Cursor<'t, '_> {
                     }
                 }
             }
+            Data::Unknown => {}
             Data::Scalar { .. } => {
                 let help = "merge a mapping: `<<: *name`";
                 self.report.error("wrong-type", at, "only a mapping can be merged", help);

@@ -10,25 +10,25 @@ use crate::problem::{Report, quote};
 pub fn read(file: &str, bytes: &[u8]) -> Reading {
     let (source, unreadable) = text(file, bytes);
     if let Some(problem) = unreadable {
-        return Reading { manifest: None, problems: vec![problem], source, complete: false };
+        return Reading { manifest: None, problems: vec![problem], beyond: 0, source, complete: false };
     }
-    let mut report = Report::new(&source, Vec::new());
+    let mut report = Report::new(&source);
     let tree = Tree::build(source.text(), &mut report);
     let root = tree.root.filter(|root| !tree.get(*root).is_null());
-    let (manifest, problems) = match root {
+    let (manifest, (problems, beyond)) = match root {
         Some(root) => {
             let mut cursor = Cursor { tree: &tree, report };
-            (cursor.krt(root), cursor.report.finish())
+            (cursor.krt(root), cursor.report.pause())
         }
         None => {
             if tree.complete {
                 report.error("empty", 0..0, "the manifest is empty", "begin with `version: <name>`");
             }
-            (None, report.finish())
+            (None, report.pause())
         }
     };
     let complete = tree.complete;
-    Reading { manifest, problems, complete, source }
+    Reading { manifest, problems, beyond, complete, source }
 }
 
 impl<'t> Cursor<'t, '_> {
@@ -40,7 +40,11 @@ impl<'t> Cursor<'t, '_> {
         let entrypoint = self.section(&mut fields, "entrypoint").map(|(section, _)| self.entrypoint(section));
         let config = self.section(&mut fields, "config").map(|(section, _)| self.config(section));
         let workflows = self.workflows(&mut fields);
-        // Keys of KRT v1; one of them is no slip of the pen for a key of v2.
+        if let Some(at) = fields.has("nodes") {
+            let help =
+                "in KRT v2 nodes stand in the workflow they belong to, and say with `subscriptions` what they read";
+            self.report.warning("krt-v1", at, "`nodes` beside `workflows` are of KRT v1", help);
+        }
         fields.know(&["nodes"]);
         self.finish(fields, Unknown::Ignored);
         Some(Krt { krt_version, version, description, entrypoint, config, workflows })

@@ -28,7 +28,12 @@ pub(super) fn text(file: &str, bytes: &[u8]) -> (Source, Option<Problem>) {
         Err(error) => {
             let source = Source::new(file, String::from_utf8_lossy(bytes));
             let at = error.valid_up_to();
-            let problem = source.error("encoding", at..at + 1, "the manifest is not UTF-8 here", "save it as UTF-8");
+            let problem = source.error(
+                "encoding",
+                at..at + '\u{fffd}'.len_utf8(),
+                "the manifest is not UTF-8 here",
+                "save it as UTF-8",
+            );
             return (source, Some(problem));
         }
     };

@@ -48,6 +48,8 @@ pub(super) enum Data<'t> {
     },
     List(Vec<Id>),
     Map(Vec<(Id, Id)>),
+    /// An alias that stands for nothing, which was reported: it is of whatever type is wanted.
+    Unknown,
 }
 
 impl<'t> Tree<'t> {
@@ -99,6 +101,7 @@ impl Value<'_> {
     pub(super) fn kind(&self) -> &'static str {
         match &self.data {
             _ if self.is_null() => "nothing",
+            Data::Unknown => "unknown",
             Data::Scalar { .. } => "a single value",
             Data::List(_) => "a list",
             Data::Map(_) => "a mapping",
@@ -154,7 +157,7 @@ impl<'t> Builder<'t> {
                 let message = format!("there is no anchor {}", quote(&name));
                 let help = "write the value out, or put `&name` before the value that is meant";
                 report.error("unknown-alias", at.clone(), message, help);
-                (self.value(at.clone(), Data::Scalar { text: Cow::Borrowed(""), plain: true }, 0), false)
+                (self.value(at.clone(), Data::Unknown, 0), false)
             }
             _ => return Ok(()),
         };
@@ -187,7 +190,7 @@ impl<'t> Builder<'t> {
             _ => {
                 let help = "an alias cannot stand inside the value that it names";
                 report.error("recursive-alias", at.clone(), "this alias refers to a value that contains it", help);
-                self.value(at, Data::Scalar { text: Cow::Borrowed(""), plain: true }, 0)
+                self.value(at, Data::Unknown, 0)
             }
         }
     }
@@ -207,7 +210,7 @@ impl<'t> Builder<'t> {
             (Data::List(items), _) => items.push(id),
             (Data::Map(pairs), Some(key)) => pairs.push((key, id)),
             (_, None) => *key = Some(id),
-            (Data::Scalar { .. }, _) => {}
+            (Data::Scalar { .. } | Data::Unknown, _) => {}
         }
     }
 
@@ -245,8 +248,17 @@ fn syntax(error: &ScanError, text: &str, report: &mut Report<'_>) {
             let message = format!("the manifest is nested deeper than {MAX_DEPTH} levels");
             report.error("too-deep", at, message, "a krt.yml needs no more than eight levels");
         }
-        ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {
-            report.error("syntax", at, "a tab cannot indent YAML", "indent with spaces");
+        ErrorKind::TabNotAllowed
+        | ErrorKind::TabInBlockIndentation
+        | ErrorKind::TabInIndentation
+        | ErrorKind::TabInPlainScalar => {
+            // The scanner may stand where the text before the tab began.
+            let start = start + text[start..].find('\t').unwrap_or_default();
+            report.error("syntax", start..start + 1, "a tab cannot indent YAML", "indent with spaces");
+        }
+        ErrorKind::InvalidQuotedScalarIndent => {
+            let help = "end the text with the quote that it began with on a line above, or indent this line";
+            report.error("syntax", at, "this is not YAML: a text in quotes has not ended before this line", help);
         }
         kind => report.error("syntax", at, format!("this is not YAML: {kind}"), advice(kind)),
     }

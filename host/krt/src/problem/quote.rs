@@ -5,6 +5,9 @@ const LONGEST: usize = 60;
 
 /// `text` in backticks, cut after 60 characters, control characters escaped.
 pub fn quote(text: &str) -> String {
+    if text.is_empty() {
+        return "`\"\"`".to_owned();
+    }
     let mut quoted = String::with_capacity(text.len().min(LONGEST) + 2);
     quoted.push('`');
     for (count, character) in text.chars().enumerate() {

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Problem, Severity, Source};
+use super::{Problem, Source};
 
 /// More problems than anybody reads at once; what is beyond is counted.
 const MOST: usize = 200;
@@ -15,8 +15,19 @@ pub(crate) struct Report<'s> {
 }
 
 impl<'s> Report<'s> {
-    pub(crate) fn new(source: &'s Source, problems: Vec<Problem>) -> Self {
-        Self { source, problems, beyond: 0 }
+    pub(crate) fn new(source: &'s Source) -> Self {
+        Self { source, problems: Vec::new(), beyond: 0 }
+    }
+
+    /// Goes on where another left off.
+    pub(crate) fn resume(source: &'s Source, problems: Vec<Problem>, beyond: usize) -> Self {
+        Self { source, problems, beyond }
+    }
+
+    /// Interrupts the collecting: the problems in the order of the text, and how many were only counted.
+    pub(crate) fn pause(mut self) -> (Vec<Problem>, usize) {
+        self.sort();
+        (self.problems, self.beyond)
     }
 
     pub(crate) fn source(&self) -> &'s Source {
@@ -66,20 +77,22 @@ impl<'s> Report<'s> {
     }
 
     /// All of them in the order of the text, each file by itself, then how many were left out.
-    pub(crate) fn finish(self) -> Vec<Problem> {
-        let mut problems = self.problems;
+    pub(crate) fn finish(mut self) -> Vec<Problem> {
+        self.sort();
+        if self.beyond > 0 {
+            let message = format!("there are {} more problems, which are not shown", self.beyond);
+            let help = "repair the ones above first";
+            // Errors may hide among those left out, so this cannot be a mere warning.
+            self.problems.push(Problem::about_file(self.source.file(), "too-many-problems", message, help));
+        }
+        self.problems
+    }
+
+    fn sort(&mut self) {
         let own = self.source.file();
-        problems.sort_by(|a, b| {
+        self.problems.sort_by(|a, b| {
             let key = |p: &Problem| (p.file != own, p.line, p.column, p.severity);
             key(a).cmp(&key(b)).then_with(|| a.file.cmp(&b.file))
         });
-        if self.beyond > 0 && problems.iter().all(|problem| problem.code != "too-many-problems") {
-            let message = format!("there are {} more problems, which are not shown", self.beyond);
-            let mut rest = Problem::about_file(own, "too-many-problems", message, "repair the ones above first");
-            // Errors may hide among those left out, so this cannot be a mere warning.
-            rest.severity = Severity::Error;
-            problems.push(rest);
-        }
-        problems
     }
 }

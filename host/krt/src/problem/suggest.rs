@@ -3,6 +3,9 @@
 /// No known name is longer than a method's; longer texts are not misspellings of one.
 const LONGEST: usize = 64;
 
+/// Candidates that are compared; a manifest of thousands of nodes must not take seconds to say that one is unknown.
+const MOST: usize = 200;
+
 /// The candidate that `word` is likeliest a misspelling of, if any is near enough.
 pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     if word.len() > LONGEST {
@@ -12,6 +15,7 @@ pub fn did_you_mean<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str
     let allowed = (folded.chars().count() / 3).max(1);
     candidates
         .into_iter()
+        .take(MOST)
         .filter(|candidate| candidate.len() <= LONGEST && *candidate != word)
         .map(|candidate| (strsim::damerau_levenshtein(&folded, &fold(candidate)), candidate))
         .filter(|(distance, _)| *distance <= allowed)

@@ -155,12 +155,12 @@ impl Package {
         read_file(&inside, limit)
     }
 
-    /// Writes the package as a `.krt` to `writer`, without what `.krtignore` names and without the file `except`
+    /// Writes the package as a `.krt` to `writer`, without what `.krtignore` names and without the files `except`
     /// (the archive itself, if it is written into the folder). Blocking.
     ///
     /// # Errors
     /// When something in the folder cannot be packed.
-    pub fn pack(&self, writer: impl std::io::Write, except: Option<&Path>) -> Result<Packed, PackError> {
+    pub fn pack(&self, writer: impl std::io::Write, except: &[&Path]) -> Result<Packed, PackError> {
         pack::pack(self, writer, except)
     }
 }

@@ -57,7 +57,7 @@ pub enum PackError {
     Write(#[from] WriteError),
 }
 
-pub(super) fn pack(package: &Package, writer: impl Write, except: Option<&Path>) -> Result<Packed, PackError> {
+pub(super) fn pack(package: &Package, writer: impl Write, except: &[&Path]) -> Result<Packed, PackError> {
     let root = package.root();
     let entries = list(package, &ignored(package)?, except)?;
     let mut sink = Hashed { inner: io::BufWriter::new(writer), hash: Sha256::new(), size: 0 };
@@ -82,9 +82,9 @@ fn ignored(package: &Package) -> Result<Ignore, PackError> {
     Ok(Ignore::parse(&text)?)
 }
 
-fn list(package: &Package, ignore: &Ignore, except: Option<&Path>) -> Result<Vec<Entry>, PackError> {
+fn list(package: &Package, ignore: &Ignore, except: &[&Path]) -> Result<Vec<Entry>, PackError> {
     let root = package.root();
-    let except = except.and_then(|path| path.canonicalize().ok());
+    let except = except.iter().filter_map(|path| path.canonicalize().ok()).collect::<Vec<_>>();
     let mut entries = Vec::new();
     let mut walk = WalkDir::new(root).min_depth(1).into_iter();
     while let Some(found) = walk.next() {
@@ -99,7 +99,7 @@ fn list(package: &Package, ignore: &Ignore, except: Option<&Path>) -> Result<Vec
             }
             continue;
         }
-        if except.as_deref() == Some(path) {
+        if except.iter().any(|except| except == path) {
             continue;
         }
         if kind.is_dir() {

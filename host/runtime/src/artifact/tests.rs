@@ -180,7 +180,7 @@ fn a_packed_folder_opens_as_the_same_package() {
     symlink("a.wasm", there.path().join("src/link.wasm")).unwrap();
     let target = there.path().join("v1.krt");
     let package = Package::open(there.path()).unwrap();
-    let pack = || package.pack(fs::File::create(&target).unwrap(), Some(&target)).unwrap();
+    let pack = || package.pack(fs::File::create(&target).unwrap(), &[&target]).unwrap();
     let packed = pack();
     assert_eq!(packed.size, fs::metadata(&target).unwrap().len());
     assert_eq!(packed.digest.len(), 64);
@@ -201,7 +201,7 @@ fn what_cannot_be_in_an_archive_is_not_packed() {
     let refuse = |make: &dyn Fn(&Path)| {
         let there = folder(&[("krt.yml", "version: v1"), ("src/a", "a")]);
         make(there.path());
-        let packed = Package::open(there.path()).unwrap().pack(std::io::sink(), None);
+        let packed = Package::open(there.path()).unwrap().pack(std::io::sink(), &[]);
         packed.expect_err("it should be refused").to_string()
     };
     let kinds = [

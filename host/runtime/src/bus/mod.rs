@@ -1,7 +1,10 @@
-//! The port to the bus: publish, subscribe, settle. Adapters: `embedded` here, NATS JetStream beside it.
+//! The port to the bus: publish, subscribe, settle. Adapters: `embedded` here, NATS JetStream beside it; what both must
+//! do is [`contract`].
 //!
 //! Provisioning is not part of the port: a [`krt::plan::Plan`] is applied to an adapter before anything runs.
 
+#[macro_use]
+pub mod contract;
 pub mod embedded;
 
 use std::future::Future;
@@ -13,6 +16,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+
+/// Bytes of headers, names and values, that a publication may have beside its payload.
+///
+/// NATS counts headers and payload together (contract, trap 26); an adapter deducts this from the server's limit. Enough
+/// for an id, a trace context, and the reason and backtrace of a dead letter.
+pub const HEADER_ROOM: usize = 16 << 10;
 
 /// A bus with JetStream's interest semantics.
 ///
@@ -54,6 +63,18 @@ pub struct Publication {
 /// Headers of a message. Few: kept as a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Headers(pub Vec<(&'static str, String)>);
+
+impl Headers {
+    /// The first value of this name.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.iter().find(|(n, _)| *n == name).map(|(_, value)| &**value)
+    }
+
+    /// Bytes of names and values.
+    pub fn size(&self) -> usize {
+        self.0.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+}
 
 /// What to bind to.
 #[derive(Debug, Clone)]
@@ -103,11 +124,19 @@ pub struct DeliveryId {
 /// How an adapter learns what became of a delivery.
 pub trait Settle: Send + Sync {
     /// It is done and must not come again.
-    fn ack(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>>;
+    fn ack(self: Box<Self>) -> Settlement;
     /// It comes again after `delay`.
-    fn nack(self: Box<Self>, delay: Duration) -> BoxFuture<'static, Result<(), SettleError>>;
+    fn nack(self: Box<Self>, delay: Duration) -> Settlement;
     /// It is still in hand: the ack wait starts anew.
     fn progress(&self) -> BoxFuture<'_, Result<(), SettleError>>;
+}
+
+/// The bus's word on a settlement: already known, or to be awaited. The bus is told whether it is awaited or not.
+pub enum Settlement {
+    /// Known at once; costs no allocation.
+    Ready(Result<(), SettleError>),
+    /// Under way.
+    Pending(BoxFuture<'static, Result<(), SettleError>>),
 }
 
 /// The bus could not be told. The delivery comes again after the ack wait.
@@ -173,6 +202,17 @@ impl Future for Acceptance {
     }
 }
 
+impl Future for Settlement {
+    type Output = Result<(), SettleError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Ready(result) => Poll::Ready(result.clone()),
+            Self::Pending(future) => future.as_mut().poll(cx),
+        }
+    }
+}
+
 impl PublishError {
     /// Whether a later try may succeed.
     pub fn is_transient(&self) -> bool {
@@ -190,7 +230,7 @@ impl Delivery {
     ///
     /// # Errors
     /// The bus could not be told; the message comes again.
-    pub fn ack(self) -> BoxFuture<'static, Result<(), SettleError>> {
+    pub fn ack(self) -> Settlement {
         self.settle.ack()
     }
 
@@ -198,7 +238,7 @@ impl Delivery {
     ///
     /// # Errors
     /// The bus could not be told; the message comes again after the ack wait.
-    pub fn nack(self, delay: Duration) -> BoxFuture<'static, Result<(), SettleError>> {
+    pub fn nack(self, delay: Duration) -> Settlement {
         self.settle.nack(delay)
     }
 

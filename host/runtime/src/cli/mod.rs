@@ -9,8 +9,10 @@ mod call;
 mod check;
 mod completions;
 mod graph;
+mod judge;
 mod pack;
 mod plan;
+mod print;
 mod run;
 
 use std::path::PathBuf;
@@ -21,6 +23,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// Run KRT v2 versions: workflows of WebAssembly nodes behind a gRPC entrypoint.
 #[derive(Debug, Parser)]
 #[command(name = "krt", version, propagate_version = true, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 it failed (standard error says why), 2 wrong usage.")]
 struct Cli {
     #[command(flatten)]
     globals: Globals,
@@ -84,7 +87,7 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(args, &globals),
     };
     result.unwrap_or_else(|error| {
-        eprintln!("error: {error:#}");
+        print::error(&format!("error: {error:#}\n"));
         ExitCode::FAILURE
     })
 }

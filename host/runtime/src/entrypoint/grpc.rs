@@ -12,7 +12,6 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use http_body::Body;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use prost_reflect::DescriptorPool;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -53,13 +52,12 @@ pub(super) struct Grpc {
 }
 
 impl Grpc {
-    /// The services of `pool`, with reflection and health.
-    pub(super) fn new(state: Arc<State>, pool: &DescriptorPool) -> Result<Self, EntrypointError> {
-        let set = pool.encode_to_vec();
+    /// The workflows' methods, with reflection from the descriptor `set`, and health.
+    pub(super) fn new(state: Arc<State>, set: &[u8]) -> Result<Self, EntrypointError> {
         let reflection = || {
             let builder = tonic_reflection::server::Builder::configure();
             builder
-                .register_encoded_file_descriptor_set(&set)
+                .register_encoded_file_descriptor_set(set)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
         let v1 = reflection().build_v1()?;

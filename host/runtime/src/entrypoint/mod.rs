@@ -18,7 +18,7 @@ mod page;
 mod replies;
 mod routes;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub(crate) mod text;
 mod web;
 
@@ -27,8 +27,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use krt::names::{self, Names};
+use krt::proto::{MethodError, Proto};
 use krt::topology::Topology;
-use prost_reflect::{DescriptorPool, MethodDescriptor};
+use prost_reflect::MethodDescriptor;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -40,16 +41,15 @@ use grpc::Grpc;
 use listen::{Acceptor, Connections};
 use replies::Replies;
 use routes::Routes;
+pub(crate) use routes::code_name;
 
 /// How long connections may take to flush what the drain left them with.
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// What an entrypoint is made of.
 pub struct EntrypointOptions {
-    /// Every message and service of the version's `.proto`.
-    pub pool: DescriptorPool,
-    /// The `.proto` files by their path in the package, for the web page.
-    pub sources: BTreeMap<String, String>,
+    /// The version's `.proto`: what is served, described, and shown.
+    pub proto: Proto,
     /// What the status page shows.
     pub topology: Arc<Topology>,
     /// One a workflow.
@@ -149,20 +149,16 @@ struct State {
 }
 
 impl MethodRoute {
-    /// The routes of all workflows; `method` finds a workflow's RPC method by its name.
+    /// The routes of all workflows.
     ///
     /// # Errors
-    /// What `method` says.
-    pub fn all<E>(
-        topology: &Topology,
-        runtime_id: &str,
-        method: impl Fn(&str) -> Result<MethodDescriptor, E>,
-    ) -> Result<Vec<Self>, E> {
+    /// A workflow's method is not in the proto.
+    pub fn all(topology: &Topology, runtime_id: &str, proto: &Proto) -> Result<Vec<Self>, MethodError> {
         let names = Names::new(runtime_id, &topology.version);
         let route = |workflow: &krt::topology::Workflow| {
             let stream = names.stream(&workflow.method);
             Ok(Self {
-                method: method(&workflow.method)?,
+                method: proto.method(&workflow.method)?,
                 workflow: workflow.name.clone(),
                 request_subject: names::entrypoint_subject(&stream),
                 reply_subject: names::node_subject(&stream, &workflow.nodes[workflow.exitpoint].name),
@@ -198,21 +194,21 @@ impl Entrypoint {
     /// # Errors
     /// See [`EntrypointError`].
     pub fn new(options: EntrypointOptions) -> Result<Self, EntrypointError> {
-        let EntrypointOptions { pool, sources, topology, methods, bus, metrics, health, limits, tls } = options;
-        let routes = Routes::new(&pool, methods, &metrics, &health)?;
+        let EntrypointOptions { proto, topology, methods, bus, metrics, health, limits, tls } = options;
+        let routes = Routes::new(&proto.pool, methods, &metrics, &health)?;
         let acceptor = Acceptor::new(tls.as_ref())?;
         let state = Arc::new(State {
             calls: Calls::new(bus.clone(), limits.clone(), metrics.in_flight.clone()),
             accepting: health.part("entrypoint"),
             routes,
-            sources,
+            sources: proto.sources().map(|(path, text)| (path.to_owned(), text.to_owned())).collect(),
             topology,
             bus,
             metrics,
             health,
             limits,
         });
-        let grpc = Grpc::new(state.clone(), &pool)?;
+        let grpc = Grpc::new(state.clone(), &proto.descriptor_set_bytes())?;
         Ok(Self { state, acceptor, grpc })
     }
 

@@ -1,6 +1,6 @@
 //! The entrypoint as its callers see it, with a bus that answers as told. Without a socket where none is needed.
 
-mod fixture;
+pub(crate) mod fixture;
 mod http_json;
 mod serving;
 
@@ -286,8 +286,8 @@ async fn a_request_that_is_not_grpc_is_told_so() {
 
 #[test]
 fn a_streaming_method_cannot_be_a_workflows() {
-    let pool = fixture::pool();
-    let method = pool.get_service_by_name("main.Entrypoint").unwrap().methods().find(|m| m.name() == "Watch").unwrap();
+    let pool = fixture::proto().pool;
+    let method = fixture::proto().method("Watch").unwrap();
     let route = MethodRoute {
         method,
         workflow: "w".into(),

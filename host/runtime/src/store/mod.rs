@@ -39,6 +39,9 @@ pub trait ObjectStore: Send + Sync + 'static {
     fn delete(&self, name: String) -> BoxFuture<'static, Result<(), StoreError>>;
 }
 
+/// Bytes of a key or an object's name: NATS puts it into a subject, and subjects of some kilobytes are refused.
+pub const MAX_NAME: usize = 1024;
+
 /// Why a store did not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -63,4 +66,38 @@ pub enum StoreError {
     /// Later: the store is away.
     #[error("the store is away: {0}")]
     Unavailable(String),
+}
+
+/// Whether a bucket can hold `key`, for adapters.
+///
+/// # Errors
+/// [`StoreError::InvalidName`], which says what a key consists of.
+pub fn check_key(key: &str) -> Result<(), StoreError> {
+    let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '/' | '_' | '=' | '.');
+    if key.is_empty() || key.len() > MAX_NAME || key.starts_with('.') || key.ends_with('.') || !key.chars().all(known) {
+        return Err(StoreError::InvalidName(format!(
+            "{:?} is not a key: at most {MAX_NAME} letters, digits and -/_=. without a dot at either end",
+            excerpt(key)
+        )));
+    }
+    Ok(())
+}
+
+/// Whether an object store can hold `name`, for adapters.
+///
+/// # Errors
+/// [`StoreError::InvalidName`], which says what a name consists of.
+pub fn check_object_name(name: &str) -> Result<(), StoreError> {
+    if name.is_empty() || name.len() > MAX_NAME || name.chars().any(char::is_control) {
+        return Err(StoreError::InvalidName(format!(
+            "{:?} is not an object's name: 1 to {MAX_NAME} bytes without control characters",
+            excerpt(name)
+        )));
+    }
+    Ok(())
+}
+
+/// What of a hostile name goes into a message.
+fn excerpt(name: &str) -> String {
+    name.chars().take(64).collect()
 }

@@ -1,6 +1,5 @@
 //! What the entrypoint's tests share: a bus that answers as told, a proto, a running entrypoint, callers.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -8,13 +7,9 @@ use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
+use krt::files::{FileKind, Files};
+use krt::proto::Proto;
 use krt::topology::{Node, NodeKind, Origin, Subscription, Topology, Workflow};
-use prost_reflect::DescriptorPool;
-use prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
-use prost_reflect::prost_types::{
-    DescriptorProto, FieldDescriptorProto, FileDescriptorProto, FileDescriptorSet, MethodDescriptorProto,
-    ServiceDescriptorProto,
-};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -25,7 +20,7 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::bus::{
-    Acceptance, Bus, Consumer, Deliveries, Delivery, DeliveryId, Publication, PublishError, Settle, SettleError,
+    Acceptance, Bus, Consumer, Deliveries, Delivery, DeliveryId, Publication, PublishError, Settle, SettleError, Settlement,
     SubscribeError,
 };
 use crate::entrypoint::codec::BytesCodec;
@@ -37,10 +32,10 @@ use crate::telemetry::{Health, Metrics};
 pub(super) const PATH: &str = "/main.Entrypoint/Classificator";
 
 /// Answers to one request; none = no answer.
-pub(super) type Answers = Box<dyn Fn(Message) -> Vec<Message> + Send + Sync>;
+pub(crate) type Answers = Box<dyn Fn(Message) -> Vec<Message> + Send + Sync>;
 
 /// A bus whose one node is a closure.
-pub(super) struct FakeBus {
+pub(crate) struct FakeBus {
     answers: Answers,
     limit: usize,
     subscribers: Mutex<Vec<mpsc::UnboundedSender<Result<Delivery, SubscribeError>>>>,
@@ -52,11 +47,11 @@ pub(super) struct FakeBus {
 struct Settled;
 
 impl Settle for Settled {
-    fn ack(self: Box<Self>) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn ack(self: Box<Self>) -> Settlement {
+        Settlement::Ready(Ok(()))
     }
-    fn nack(self: Box<Self>, _: std::time::Duration) -> BoxFuture<'static, Result<(), SettleError>> {
-        Box::pin(std::future::ready(Ok(())))
+    fn nack(self: Box<Self>, _: std::time::Duration) -> Settlement {
+        Settlement::Ready(Ok(()))
     }
     fn progress(&self) -> BoxFuture<'_, Result<(), SettleError>> {
         Box::pin(std::future::ready(Ok(())))
@@ -110,55 +105,55 @@ impl Bus for FakeBus {
 }
 
 /// How the fixture is to be.
-pub(super) struct With {
-    pub(super) answers: Answers,
-    pub(super) limits: Limits,
-    pub(super) bus_limit: usize,
-    pub(super) tls: Option<Tls>,
+pub(crate) struct With {
+    pub(crate) answers: Answers,
+    pub(crate) limits: Limits,
+    pub(crate) bus_limit: usize,
+    pub(crate) tls: Option<Tls>,
 }
 
 /// The entrypoint with what surrounds it, not served yet.
 pub(super) struct Fixture {
-    pub(super) entrypoint: Entrypoint,
-    pub(super) bus: Arc<FakeBus>,
-    pub(super) published: mpsc::UnboundedReceiver<Publication>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) health: Health,
+    pub(crate) entrypoint: Entrypoint,
+    pub(crate) bus: Arc<FakeBus>,
+    pub(crate) published: mpsc::UnboundedReceiver<Publication>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Health,
 }
 
 /// A served entrypoint.
-pub(super) struct Served {
-    pub(super) bus: Arc<FakeBus>,
-    pub(super) published: mpsc::UnboundedReceiver<Publication>,
-    pub(super) metrics: Arc<Metrics>,
-    pub(super) health: Health,
-    pub(super) grpc: String,
-    pub(super) web: String,
-    pub(super) stop: CancellationToken,
-    pub(super) task: JoinHandle<()>,
+pub(crate) struct Served {
+    pub(crate) bus: Arc<FakeBus>,
+    pub(crate) published: mpsc::UnboundedReceiver<Publication>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) health: Health,
+    pub(crate) grpc: String,
+    pub(crate) web: String,
+    pub(crate) stop: CancellationToken,
+    pub(crate) task: JoinHandle<()>,
 }
 
 impl With {
-    pub(super) fn answers(answers: impl Fn(Message) -> Vec<Message> + Send + Sync + 'static) -> Self {
+    pub(crate) fn answers(answers: impl Fn(Message) -> Vec<Message> + Send + Sync + 'static) -> Self {
         Self { answers: Box::new(answers), limits: Limits::default(), bus_limit: 1 << 20, tls: None }
     }
 
     /// Every request is answered with its own payload.
-    pub(super) fn echo() -> Self {
+    pub(crate) fn echo() -> Self {
         Self::answers(|request| vec![echo(request)])
     }
 
     /// No request is answered.
-    pub(super) fn silence() -> Self {
+    pub(crate) fn silence() -> Self {
         Self::answers(|_| Vec::new())
     }
 
-    pub(super) fn limits(self, limits: Limits) -> Self {
+    pub(crate) fn limits(self, limits: Limits) -> Self {
         Self { limits, ..self }
     }
 
     pub(super) fn build(self) -> Fixture {
-        let pool = pool();
+        let proto = proto();
         let (metrics, health) = (Arc::new(Metrics::default()), Health::default());
         let (published_sender, published) = mpsc::unbounded_channel();
         let bus = Arc::new(FakeBus {
@@ -169,13 +164,11 @@ impl With {
             refusal: Mutex::default(),
         });
         let topology = topology();
-        let service = pool.get_service_by_name("main.Entrypoint").unwrap();
-        let methods = MethodRoute::all(&topology, "kre", |name| service.methods().find(|m| m.name() == name).ok_or(()));
+        let methods = MethodRoute::all(&topology, "kre", &proto).unwrap();
         let entrypoint = Entrypoint::new(EntrypointOptions {
-            pool,
-            sources: BTreeMap::from([("public_input.proto".to_owned(), "syntax = \"proto3\";\n".to_owned())]),
+            proto,
             topology: Arc::new(topology),
-            methods: methods.unwrap(),
+            methods,
             bus: bus.clone(),
             metrics: metrics.clone(),
             health: health.clone(),
@@ -186,7 +179,7 @@ impl With {
     }
 
     /// Serves on free ports, and returns when calls can be answered.
-    pub(super) async fn serve(self) -> Served {
+    pub(crate) async fn serve(self) -> Served {
         let Fixture { entrypoint, bus, published, metrics, health } = self.build();
         let grpc = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let web = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -251,7 +244,7 @@ pub(super) async fn call_path(channel: Channel, path: &'static str, data: impl I
 }
 
 /// Answers `request` with its own payload.
-pub(super) fn echo(request: Message) -> Message {
+pub(crate) fn echo(request: Message) -> Message {
     let data = request.payload.unwrap().data;
     let payload = Some(Payload { type_url: "type.googleapis.com/main.Response".into(), data });
     Message { from_node: "exit".into(), message_type: MessageType::Ok, payload, ..request }
@@ -302,46 +295,30 @@ fn topology() -> Topology {
 }
 
 /// `main.Entrypoint` with `Classificator`, `Idle` (no workflow) and `Watch` (streams).
-pub(super) fn pool() -> DescriptorPool {
-    let field = |name: &str, number, kind: Type, type_name: Option<&str>| FieldDescriptorProto {
-        name: Some(name.into()),
-        number: Some(number),
-        label: Some(Label::Optional.into()),
-        r#type: Some(kind.into()),
-        type_name: type_name.map(Into::into),
-        json_name: Some(name.into()),
-        ..Default::default()
-    };
-    let message = |name: &str, field| DescriptorProto { name: Some(name.into()), field, ..Default::default() };
-    let method = |name: &str, streams| MethodDescriptorProto {
-        name: Some(name.into()),
-        input_type: Some(".main.Request".into()),
-        output_type: Some(".main.Response".into()),
-        server_streaming: Some(streams),
-        ..Default::default()
-    };
-    let file = FileDescriptorProto {
-        name: Some("public_input.proto".into()),
-        package: Some("main".into()),
-        syntax: Some("proto3".into()),
-        message_type: vec![
-            message(
-                "Request",
-                vec![
-                    field("subject", 1, Type::String, None),
-                    field("score", 2, Type::Int64, None),
-                    field("sender", 3, Type::Message, Some(".main.Sender")),
-                ],
-            ),
-            message("Response", vec![field("subject", 1, Type::String, None), field("score", 2, Type::Int64, None)]),
-            message("Sender", vec![field("address", 1, Type::String, None)]),
-        ],
-        service: vec![ServiceDescriptorProto {
-            name: Some("Entrypoint".into()),
-            method: vec![method("Classificator", false), method("Idle", false), method("Watch", true)],
-            ..Default::default()
-        }],
-        ..Default::default()
-    };
-    DescriptorPool::from_file_descriptor_set(FileDescriptorSet { file: vec![file] }).unwrap()
+pub(super) fn proto() -> Proto {
+    Proto::load(&OneFile, "public_input.proto").unwrap()
+}
+
+pub(super) const SOURCE: &str = r#"
+syntax = "proto3";
+package main;
+message Sender { string address = 1; }
+message Request { string subject = 1; int64 score = 2; Sender sender = 3; }
+message Response { string subject = 1; int64 score = 2; }
+service Entrypoint {
+  rpc Classificator(Request) returns (Response);
+  rpc Idle(Request) returns (Response);
+  rpc Watch(Request) returns (stream Response);
+}
+"#;
+
+struct OneFile;
+
+impl Files for OneFile {
+    fn kind(&self, path: &str) -> Option<FileKind> {
+        (path == "public_input.proto").then_some(FileKind::File)
+    }
+    fn read(&self, path: &str, _: usize) -> Result<Vec<u8>, String> {
+        self.kind(path).map(|_| SOURCE.into()).ok_or_else(|| "there is none".to_owned())
+    }
 }

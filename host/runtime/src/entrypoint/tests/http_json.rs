@@ -8,7 +8,7 @@ use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
 
-use super::fixture::{Fixture, With, pool};
+use super::fixture::{Fixture, SOURCE, With, proto};
 use crate::entrypoint::{Limits, json as message_json, web};
 use crate::message::{Message, MessageType};
 
@@ -122,7 +122,7 @@ async fn the_pages_show_the_version_its_graph_and_its_protos() {
     for text in ["v1", "A &lt;test&gt;", "not ready", "classify", PATH_IN_PAGE, "etl", "/proto/public_input.proto"] {
         assert!(page.contains(text), "{text}: {page}");
     }
-    assert_eq!(get(&fixture, "/proto/public_input.proto").await, (StatusCode::OK, "syntax = \"proto3\";\n".into()));
+    assert_eq!(get(&fixture, "/proto/public_input.proto").await, (StatusCode::OK, SOURCE.into()));
     assert!(get(&fixture, "/proto/").await.1.contains("public_input.proto"));
     for path in ["/proto/other.proto", "/proto/../Cargo.toml", "/proto/%2e%2e%2fCargo.toml"] {
         assert_eq!(get(&fixture, path).await.0, StatusCode::NOT_FOUND, "{path}");
@@ -136,7 +136,7 @@ const PATH_IN_PAGE: &str = "localhost:8080/main.Entrypoint/Classificator";
 
 #[test]
 fn a_template_has_every_field() {
-    let request = pool().get_message_by_name("main.Request").unwrap();
+    let request = proto().pool.get_message_by_name("main.Request").unwrap();
     let template = message_json::template(&request);
     assert_eq!(template, r#"{"subject": "", "score": "0", "sender": {"address": ""}}"#);
     message_json::parse(&request, template.as_bytes()).unwrap();
@@ -144,7 +144,7 @@ fn a_template_has_every_field() {
 
 #[test]
 fn an_unknown_field_deep_inside_names_its_own_message() {
-    let request = pool().get_message_by_name("main.Request").unwrap();
+    let request = proto().pool.get_message_by_name("main.Request").unwrap();
     let error = message_json::parse(&request, br#"{"sender": {"adress": "a"}}"#).unwrap_err();
     assert!(error.to_string().contains("main.Sender has no field \"adress\"; did you mean \"address\"?"), "{error}");
     let error = message_json::parse(&request, br#"{"score": true}"#).unwrap_err();
