@@ -1,5 +1,7 @@
 //! Every manifest in `tests/manifests` says exactly what the text beside it holds. `BLESS=1` rewrites the texts.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its files must fail")]
+
 use std::path::{Path, PathBuf};
 
 use krt::problem::Severity;
