@@ -2,10 +2,14 @@
 //!
 //! Pure: bytes to values and back. Never looks into a payload.
 
+#[cfg(test)]
+mod tests;
+
 use std::io::{Read as _, Write as _};
 
 use bytes::Bytes;
 use prost::Message as _;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint};
 
 /// Bytes that a compressed envelope may expand to, whatever the bus's limit: a gzip bomb stops here.
 pub const MAX_EXPANDED: usize = 64 << 20;
@@ -63,11 +67,26 @@ pub enum DecodeError {
     TooLarge,
 }
 
+/// An envelope to be sent, borrowed from wherever its parts are: encoding copies the payload once and nothing else.
+#[derive(Debug, Clone, Copy)]
+pub struct Outgoing<'a> {
+    /// See [`Message::request_id`].
+    pub request_id: &'a str,
+    /// See [`Message::from_node`].
+    pub from_node: &'a str,
+    /// See [`Message::message_type`].
+    pub message_type: MessageType,
+    /// See [`Message::payload`].
+    pub payload: Option<&'a Payload>,
+    /// See [`Message::error`].
+    pub error: &'a str,
+}
+
 /// The envelope is larger than the bus takes, even compressed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the envelope has {size} bytes compressed; the bus takes {limit}")]
+#[error("the envelope has {size} bytes and does not compress to the {limit} that the bus takes")]
 pub struct TooLarge {
-    /// Bytes after compression.
+    /// Bytes before compression.
     pub size: usize,
     /// Bytes that the bus takes.
     pub limit: usize,
@@ -121,7 +140,7 @@ impl MessageType {
 impl Payload {
     /// The full protobuf name: what follows the last `/` of the type URL.
     pub fn message_name(&self) -> &str {
-        self.type_url.rsplit('/').next().unwrap_or_default()
+        self.type_url.rsplit_once('/').map_or(&self.type_url, |(_, name)| name)
     }
 }
 
@@ -131,26 +150,13 @@ impl Message {
         self.message_type == MessageType::Error || !self.error.is_empty()
     }
 
-    /// The envelope's bytes; compressed as a whole if and only if they would exceed `limit` (contract, 3.2).
+    /// The envelope's bytes, see [`Outgoing::encode`].
     ///
     /// # Errors
     /// Larger than `limit` even compressed.
-    pub fn encode(self, limit: usize) -> Result<Bytes, TooLarge> {
-        let envelope = Envelope {
-            request_id: self.request_id,
-            payload: self.payload.map(|p| Any { type_url: p.type_url, value: p.data }),
-            error: self.error,
-            from_node: self.from_node,
-            message_type: self.message_type.to_wire(),
-        };
-        let plain = envelope.encode_to_vec();
-        if plain.len() <= limit {
-            return Ok(plain.into());
-        }
-        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-        // Writing to a Vec does not fail.
-        let packed = encoder.write_all(&plain).and_then(|()| encoder.finish()).unwrap_or(plain);
-        if packed.len() <= limit { Ok(packed.into()) } else { Err(TooLarge { size: packed.len(), limit }) }
+    pub fn encode(&self, limit: usize) -> Result<Bytes, TooLarge> {
+        let Self { request_id, from_node, message_type, payload, error } = self;
+        Outgoing { request_id, from_node, message_type: *message_type, payload: payload.as_ref(), error }.encode(limit)
     }
 
     /// Reads an envelope, decompressing it if it starts with the gzip magic. The payload shares `bytes`.
@@ -167,6 +173,102 @@ impl Message {
             payload: envelope.payload.map(|any| Payload { type_url: any.type_url, data: any.value }),
             error: envelope.error,
         })
+    }
+}
+
+impl Outgoing<'_> {
+    /// The envelope's bytes; compressed as a whole if and only if they would exceed `limit` (contract, 3.2).
+    ///
+    /// # Errors
+    /// Larger than `limit` even compressed, or larger than [`MAX_EXPANDED`], which no receiver would expand.
+    pub fn encode(&self, limit: usize) -> Result<Bytes, TooLarge> {
+        let size = self.size();
+        let too_large = TooLarge { size, limit };
+        if size > limit && size > MAX_EXPANDED {
+            return Err(too_large);
+        }
+        let mut plain = Vec::with_capacity(size);
+        self.write(&mut plain);
+        if size <= limit {
+            return Ok(plain.into());
+        }
+        // What does not compress is given up at the limit, not after its last byte.
+        let packed = Bounded { bytes: Vec::new(), limit };
+        let mut encoder = flate2::write::GzEncoder::new(packed, flate2::Compression::best());
+        match encoder.write_all(&plain).and_then(|()| encoder.finish()) {
+            Ok(packed) => Ok(packed.bytes.into()),
+            Err(_) => Err(too_large),
+        }
+    }
+
+    fn size(&self) -> usize {
+        let payload = self.payload.map_or(0, |p| 1 + delimited(any_size(p)));
+        text_size(self.request_id)
+            + payload
+            + text_size(self.error)
+            + text_size(self.from_node)
+            + if self.message_type == MessageType::Undefined { 0 } else { 2 }
+    }
+
+    /// By hand, since prost's message would own what is borrowed here. Fields without content are left out, as in proto3.
+    fn write(&self, out: &mut Vec<u8>) {
+        write_text(out, 1, self.request_id.as_bytes());
+        if let Some(payload) = self.payload {
+            encode_key(2, WireType::LengthDelimited, out);
+            encode_varint(any_size(payload) as u64, out);
+            write_text(out, 1, payload.type_url.as_bytes());
+            write_text(out, 2, &payload.data);
+        }
+        write_text(out, 3, self.error.as_bytes());
+        write_text(out, 4, self.from_node.as_bytes());
+        if self.message_type != MessageType::Undefined {
+            encode_key(5, WireType::Varint, out);
+            encode_varint(self.message_type.to_wire() as u64, out);
+        }
+    }
+}
+
+/// A writer that fails beyond its limit.
+struct Bounded {
+    bytes: Vec<u8>,
+    limit: usize,
+}
+
+impl std::io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.bytes.len() + bytes.len() > self.limit {
+            return Err(std::io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn any_size(payload: &Payload) -> usize {
+    text_size(&payload.type_url) + text_size(&payload.data)
+}
+
+/// Size of a field of text or bytes; its key is one byte, since all tags are below 16.
+fn text_size(content: impl AsRef<[u8]>) -> usize {
+    match content.as_ref().len() {
+        0 => 0,
+        length => 1 + delimited(length),
+    }
+}
+
+fn delimited(length: usize) -> usize {
+    encoded_len_varint(length as u64) + length
+}
+
+fn write_text(out: &mut Vec<u8>, tag: u32, content: &[u8]) {
+    if !content.is_empty() {
+        encode_key(tag, WireType::LengthDelimited, out);
+        encode_varint(content.len() as u64, out);
+        out.extend_from_slice(content);
     }
 }
 

@@ -1,4 +1,4 @@
-//! The seam between a node's loop and what a node is made of.
+//! The seam between a node's loop and what a node is made of. Never settles anything: see `runner`.
 
 use std::sync::Arc;
 
@@ -52,6 +52,9 @@ pub enum NodeError {
 /// A closure as a node: for tests, benches and native Rust nodes.
 pub struct FnNode<F>(F);
 
+/// A closure that returns a future, as a node.
+pub struct AsyncFnNode<F>(F);
+
 impl<F> FnNode<F>
 where
     F: Fn(Message, Outbox) -> Result<(), NodeError> + Send + Sync + 'static,
@@ -68,5 +71,26 @@ where
 {
     fn handle(&self, message: Message, outbox: Outbox) -> BoxFuture<'_, Result<(), NodeError>> {
         Box::pin(std::future::ready((self.0)(message, outbox)))
+    }
+}
+
+impl<F, R> AsyncFnNode<F>
+where
+    F: Fn(Message, Outbox) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<(), NodeError>> + Send + 'static,
+{
+    /// A node that awaits what `f` returns.
+    pub fn new(f: F) -> Arc<Self> {
+        Arc::new(Self(f))
+    }
+}
+
+impl<F, R> Node for AsyncFnNode<F>
+where
+    F: Fn(Message, Outbox) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<(), NodeError>> + Send + 'static,
+{
+    fn handle(&self, message: Message, outbox: Outbox) -> BoxFuture<'_, Result<(), NodeError>> {
+        Box::pin((self.0)(message, outbox))
     }
 }

@@ -1,6 +1,10 @@
 //! What one delivery may send, and the ids by which a repeated delivery's outputs are recognised.
 //!
 //! Outputs are published as they are sent, so that an early reply is early; [`Outbox::accepted`] waits for the bus.
+//! Never settles the delivery, and never looks into a payload.
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +13,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::bus::{Acceptance, Bus, DeliveryId, Headers, Publication, PublishError};
-use crate::message::{Message, MessageType, Payload};
+use crate::message::{MessageType, Outgoing, Payload};
 
 /// Outputs that one delivery may send unless told otherwise.
 pub const DEFAULT_MAX_OUTPUTS: u32 = 10_000;
@@ -101,6 +105,15 @@ struct Waiting {
     failed: Option<PublishError>,
 }
 
+impl Origin {
+    /// The channel of the origin node that the message came on; none for its default output.
+    pub fn channel(&self) -> Option<&str> {
+        // `<stream>.<node>` or `<stream>.<node>.<channel>`; a stream's name may itself contain dots.
+        let node = self.subject.strip_prefix(&*self.delivery.stream)?.strip_prefix('.')?;
+        node.split_once('.').map(|(_, channel)| channel)
+    }
+}
+
 impl Outbox {
     /// The outbox of one delivery.
     pub fn new(options: Arc<OutboxOptions>, origin: Origin) -> Self {
@@ -132,7 +145,7 @@ impl Outbox {
         if name.is_empty() || name.chars().any(|c| c.is_control() || c.is_whitespace()) {
             return Err(SendError::InvalidTypeUrl(payload.type_url));
         }
-        self.put(Some(payload), output, channel)
+        self.put(Some(&payload), output, channel)
     }
 
     /// Sends the payload in hand on. With none in hand (an ERROR was received) sends none, as the original does.
@@ -140,24 +153,16 @@ impl Outbox {
     /// # Errors
     /// See [`SendError`]; nothing was sent.
     pub fn relay(&self, output: OutputType, channel: Option<&str>) -> Result<(), SendError> {
-        self.put(self.0.origin.payload.clone(), output, channel)
+        self.put(self.0.origin.payload.as_ref(), output, channel)
     }
 
     /// Sends the ERROR envelope of this delivery: to the default subject, never to a channel. The runner's alone.
     ///
     /// # Errors
     /// Larger than the bus takes.
-    pub fn send_error(&self, text: String) -> Result<(), SendError> {
-        let message = Message {
-            request_id: self.0.origin.request_id.clone(),
-            from_node: self.0.options.node.clone(),
-            message_type: MessageType::Error,
-            payload: None,
-            error: text,
-        };
-        let limit = self.max_payload();
-        let bytes = message.encode(limit).map_err(|e| SendError::TooLarge { limit: e.limit as u64 })?;
-        self.publish(self.0.options.subject.clone(), "error", bytes);
+    pub fn send_error(&self, text: &str) -> Result<(), SendError> {
+        let bytes = self.encode(MessageType::Error, None, text)?;
+        self.publish(self.0.options.subject.clone(), None, bytes);
         Ok(())
     }
 
@@ -185,8 +190,8 @@ impl Outbox {
         failed.map_or(Ok(()), Err)
     }
 
-    fn put(&self, payload: Option<Payload>, output: OutputType, channel: Option<&str>) -> Result<(), SendError> {
-        let Inner { options, origin, sent, closed, .. } = &*self.0;
+    fn put(&self, payload: Option<&Payload>, output: OutputType, channel: Option<&str>) -> Result<(), SendError> {
+        let Inner { options, sent, closed, .. } = &*self.0;
         if closed.load(Ordering::Acquire) {
             return Err(SendError::NoMessage);
         }
@@ -199,26 +204,27 @@ impl Outbox {
         if index >= options.max_outputs {
             return Err(SendError::TooMany { limit: options.max_outputs });
         }
-        let message = Message {
-            request_id: origin.request_id.clone(),
-            from_node: options.node.clone(),
-            message_type: output.into(),
-            payload,
-            error: String::new(),
-        };
-        let limit = self.max_payload();
-        let bytes = message.encode(limit).map_err(|e| SendError::TooLarge { limit: e.limit as u64 })?;
+        let bytes = self.encode(output.into(), payload, "")?;
         // A handler has one message in hand and one thread: nobody else counts meanwhile.
         sent.store(index + 1, Ordering::Relaxed);
-        self.publish(subject, index, bytes);
+        self.publish(subject, Some(index), bytes);
         Ok(())
     }
 
-    fn publish(&self, subject: Arc<str>, n: impl std::fmt::Display, payload: Bytes) {
+    fn encode(&self, message_type: MessageType, payload: Option<&Payload>, error: &str) -> Result<Bytes, SendError> {
         let Inner { options, origin, .. } = &*self.0;
-        let DeliveryId { stream, sequence } = &origin.delivery;
-        // The delivery, not the request: two branches of one request that meet at a node are two deliveries.
-        let id = format!("{stream}/{sequence}/{}/{n}", options.node);
+        let envelope =
+            Outgoing { request_id: &origin.request_id, from_node: &options.node, message_type, payload, error };
+        envelope.encode(self.max_payload()).map_err(|e| SendError::TooLarge { limit: e.limit as u64 })
+    }
+
+    /// Output number `n`, or the ERROR envelope.
+    fn publish(&self, subject: Arc<str>, n: Option<u32>, payload: Bytes) {
+        let Inner { options, origin, .. } = &*self.0;
+        let id = match n {
+            Some(n) => output_id(&origin.delivery, &options.node, Decimal::new(n.into()).as_str()),
+            None => output_id(&origin.delivery, &options.node, "error"),
+        };
         let headers = Headers(origin.traceparent.iter().map(|t| ("traceparent", t.clone())).collect());
         match options.bus.publish(Publication { subject, id: Some(id), payload, headers }) {
             Acceptance::Ready(Ok(())) => {}
@@ -241,6 +247,39 @@ impl From<OutputType> for MessageType {
             OutputType::EarlyReply => Self::EarlyReply,
             OutputType::EarlyExit => Self::EarlyExit,
         }
+    }
+}
+
+/// `<stream>/<sequence>/<node>/<what>`: the de-duplication id of something that is published for a delivery. It names
+/// the delivery, not the request: two branches of one request that meet at a node are two deliveries.
+pub(crate) fn output_id(delivery: &DeliveryId, node: &str, what: &str) -> String {
+    let sequence = Decimal::new(delivery.sequence);
+    [&*delivery.stream, "/", sequence.as_str(), "/", node, "/", what].concat()
+}
+
+/// A number's digits without an allocation: two of them stand in every output's id.
+struct Decimal {
+    digits: [u8; 20],
+    start: usize,
+}
+
+impl Decimal {
+    fn new(mut number: u64) -> Self {
+        let mut digits = [b'0'; 20];
+        let mut start = digits.len();
+        loop {
+            start -= 1;
+            digits[start] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                return Self { digits, start };
+            }
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        // ASCII digits are UTF-8.
+        std::str::from_utf8(&self.digits[self.start..]).unwrap_or_default()
     }
 }
 
