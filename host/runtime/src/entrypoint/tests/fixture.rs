@@ -20,8 +20,8 @@ use tonic::transport::Channel;
 use tonic::{Code, Status};
 
 use crate::bus::{
-    Acceptance, Bus, Consumer, Deliveries, Delivery, DeliveryId, Publication, PublishError, Settle, SettleError, Settlement,
-    SubscribeError,
+    Acceptance, Bus, Consumer, Deliveries, Delivery, DeliveryId, Publication, PublishError, Settle, SettleError,
+    Settlement, SubscribeError,
 };
 use crate::entrypoint::codec::BytesCodec;
 use crate::entrypoint::frame::Reply;

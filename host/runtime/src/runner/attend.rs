@@ -1,0 +1,256 @@
+//! One delivery, from the first look at it to its settlement.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::AssertUnwindSafe;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures::FutureExt as _;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
+
+use super::Runner;
+use super::dead_letter::{self, Cause};
+use super::instruments::Instruments;
+use crate::bus::{Delivery, PublishError};
+use crate::message::{DecodeError, Message};
+use crate::node::NodeError;
+use crate::outbox::{Origin, Outbox};
+
+/// Bytes of the text in an ERROR envelope. It ends in a gRPC status, whose receivers take some kilobytes of it.
+const ERROR_TEXT: usize = 4 * 1024;
+
+/// A runner at work.
+pub(super) struct Attendant {
+    pub(super) runner: Runner,
+    pub(super) instruments: Instruments,
+    pub(super) stop: CancellationToken,
+}
+
+/// What became of a delivery before it is settled.
+enum Outcome {
+    /// The node has had it. If that went well, or the message was at fault, all it sent is accepted.
+    Handled(Result<(), NodeError>),
+    /// Its bytes are not an envelope.
+    Malformed(DecodeError),
+    /// Delivered more often than it may be: whoever had it before died with it.
+    Exhausted,
+}
+
+/// How a delivery is settled.
+enum Settled {
+    Ack,
+    Nack(Duration),
+}
+
+impl Attendant {
+    pub(super) async fn attend(&self, delivery: Delivery) {
+        if delivery.attempt > 1 {
+            self.instruments.redeliveries.inc();
+        }
+        let settled = self.keep(&delivery, self.work(&delivery)).await;
+        let told = match settled {
+            Some(Settled::Ack) => delivery.ack().await,
+            Some(Settled::Nack(delay)) => delivery.nack(delay).await,
+            // Abandoned in a drain: somebody else may have it at once.
+            None => delivery.nack(Duration::ZERO).await,
+        };
+        if let Err(error) = told {
+            tracing::warn!(workflow = self.runner.workflow, node = self.runner.node_name, %error, "not settled");
+        }
+    }
+
+    async fn work(&self, delivery: &Delivery) -> Settled {
+        let (outbox, outcome) = match Message::decode(delivery.payload.clone()) {
+            Err(error) => (None, Outcome::Malformed(error)),
+            Ok(message) => {
+                let outbox = self.outbox(delivery, &message);
+                let outcome = if delivery.attempt > self.runner.retry.attempts {
+                    Outcome::Exhausted
+                } else {
+                    Outcome::Handled(self.handle(message, &outbox).await)
+                };
+                (Some(outbox), outcome)
+            }
+        };
+        self.settle(delivery, outbox.as_ref(), outcome).await
+    }
+
+    /// The one place that knows what follows from how a handling ended.
+    async fn settle(&self, delivery: &Delivery, outbox: Option<&Outbox>, outcome: Outcome) -> Settled {
+        let retry = &self.runner.retry;
+        let published = match outcome {
+            Outcome::Handled(Ok(())) => return Settled::Ack,
+            // The message is at fault. Errors are data: this one goes where outputs go (contract, trap 5).
+            Outcome::Handled(Err(NodeError::Rejected(cause))) => self.tell(delivery, outbox, &cause).await,
+            // The world or the node is at fault: again, each time later, until the last attempt.
+            Outcome::Handled(Err(error)) if delivery.attempt < retry.attempts => {
+                return self.again(delivery, outbox, &error);
+            }
+            Outcome::Handled(Err(error)) => self.give_up(delivery, outbox, &error).await,
+            Outcome::Exhausted => {
+                let reason = format!("not one of its {} attempts came to an end", delivery.attempt - 1);
+                self.give_up(delivery, outbox, &NodeError::Transient(reason)).await
+            }
+            // There is nobody to tell: the request's id is in the envelope.
+            Outcome::Malformed(error) => {
+                self.instruments.malformed.inc();
+                self.bury(delivery, None, &NodeError::Rejected(error.to_string())).await
+            }
+        };
+        match published {
+            Ok(()) => Settled::Ack,
+            Err(error) => self.again(delivery, outbox, &NodeError::Publish(error)),
+        }
+    }
+
+    /// Hands the message to the node, and waits until what it sent is accepted.
+    async fn handle(&self, message: Message, outbox: &Outbox) -> Result<(), NodeError> {
+        let started = Instant::now();
+        let handled = self.call(message, outbox.clone()).await;
+        outbox.close();
+        self.instruments.elapsed.observe(started.elapsed().as_secs_f64());
+        let result = match handled {
+            // What else failed sends all of it again: there is nothing to wait for.
+            Ok(()) | Err(NodeError::Rejected(_)) => match outbox.accepted().await {
+                Ok(()) => handled,
+                Err(error) => Err(NodeError::Publish(error)),
+            },
+            failed => failed,
+        };
+        self.instruments.count(&result);
+        result
+    }
+
+    async fn call(&self, message: Message, outbox: Outbox) -> Result<(), NodeError> {
+        let Runner { node, timeout, workflow, node_name, .. } = &self.runner;
+        let span = tracing::debug_span!("message", workflow, node = node_name, request_id = message.request_id);
+        // Called within the future, so that a panic on the way to one is caught, too.
+        let handling = async move { node.handle(message, outbox).await };
+        let mut handling = pin!(AssertUnwindSafe(handling.instrument(span)).catch_unwind());
+        let ended = match (first_poll(handling.as_mut()).await, *timeout) {
+            (Poll::Ready(ended), _) => ended,
+            (Poll::Pending, None) => handling.await,
+            (Poll::Pending, Some(limit)) => match tokio::time::timeout(limit, handling).await {
+                Ok(ended) => ended,
+                Err(_) => return Err(NodeError::TimedOut(limit)),
+            },
+        };
+        ended.unwrap_or_else(|panic| Err(NodeError::Trapped { message: panic_text(&*panic), backtrace: String::new() }))
+    }
+
+    /// Awaits the work on a delivery, with signs of life while it takes long; none if a drain's grace ends before it.
+    async fn keep(&self, delivery: &Delivery, work: impl Future<Output = Settled>) -> Option<Settled> {
+        let mut work = pin!(work);
+        // Most handlings end here, and arm no timer.
+        if let Poll::Ready(settled) = first_poll(work.as_mut()).await {
+            return Some(settled);
+        }
+        let Runner { ack_wait, grace, workflow, node_name: node, .. } = &self.runner;
+        let every = (*ack_wait / 3).max(Duration::from_millis(1));
+        let mut life = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+        life.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut abandoned = pin!(async {
+            self.stop.cancelled().await;
+            tokio::time::sleep(*grace).await;
+        });
+        loop {
+            tokio::select! {
+                biased;
+                settled = &mut work => return Some(settled),
+                () = &mut abandoned => {
+                    let sequence = delivery.id.sequence;
+                    tracing::warn!(workflow, node, sequence, "the grace period is over: left to redelivery");
+                    return None;
+                }
+                _ = life.tick() => if let Err(error) = delivery.progress().await {
+                    tracing::debug!(workflow, node, %error, "no sign of life");
+                },
+            }
+        }
+    }
+
+    fn outbox(&self, delivery: &Delivery, message: &Message) -> Outbox {
+        let origin = Origin {
+            delivery: delivery.id.clone(),
+            subject: delivery.subject.clone(),
+            attempt: delivery.attempt,
+            request_id: message.request_id.clone(),
+            payload: message.payload.clone(),
+            traceparent: delivery.headers.get("traceparent").map(str::to_owned),
+            deadline: self.runner.timeout.map(|limit| Instant::now() + limit),
+        };
+        Outbox::new(self.runner.outbox.clone(), origin)
+    }
+
+    fn again(&self, delivery: &Delivery, outbox: Option<&Outbox>, error: &NodeError) -> Settled {
+        let Runner { workflow, node_name: node, retry, .. } = &self.runner;
+        let delay = retry.delay_after(delivery.attempt);
+        let (request_id, attempt, error) = (request_id(outbox), delivery.attempt, error.to_string());
+        tracing::warn!(workflow, node, request_id, attempt, ?delay, error = ?cut(&error), "comes again");
+        Settled::Nack(delay)
+    }
+
+    /// A dead letter and the ERROR envelope.
+    async fn give_up(
+        &self,
+        delivery: &Delivery,
+        outbox: Option<&Outbox>,
+        error: &NodeError,
+    ) -> Result<(), PublishError> {
+        self.bury(delivery, outbox, error).await?;
+        self.tell(delivery, outbox, &error.to_string()).await
+    }
+
+    /// Sends the ERROR envelope.
+    async fn tell(&self, delivery: &Delivery, outbox: Option<&Outbox>, cause: &str) -> Result<(), PublishError> {
+        let Some(outbox) = outbox else { return Ok(()) };
+        let Runner { workflow, node_name: node, .. } = &self.runner;
+        // Read once more, instead of keeping a copy of the name for each message that does not fail.
+        let from = Message::decode(delivery.payload.clone()).map(|m| m.from_node).unwrap_or_default();
+        let text = format!("error in node {node:?} executing handler for node {from:?}: {cause}");
+        let (text, request_id) = (cut(&text), request_id(Some(outbox)));
+        tracing::info!(workflow, node, request_id, error = ?text, "an error goes out");
+        if let Err(error) = outbox.send_error(text) {
+            // A request id that fills the limit by itself. Nothing smaller can be said, and waiting would not help.
+            tracing::error!(workflow, node, %error, "the ERROR envelope cannot be sent");
+        }
+        outbox.accepted().await
+    }
+
+    /// Publishes the dead letter.
+    async fn bury(&self, delivery: &Delivery, outbox: Option<&Outbox>, error: &NodeError) -> Result<(), PublishError> {
+        let Runner { bus, workflow, node_name: node, dead_letters, .. } = &self.runner;
+        let backtrace = match error {
+            NodeError::Trapped { backtrace, .. } => backtrace,
+            _ => "",
+        };
+        let (request_id, reason) = (request_id(outbox), error.to_string());
+        let cause = Cause { workflow, node, request_id, reason: &reason, backtrace };
+        bus.publish(dead_letter::publication(dead_letters, delivery, &cause, bus.max_payload())).await?;
+        self.instruments.dead_letters.inc();
+        tracing::error!(workflow, node, request_id, attempt = delivery.attempt, reason = ?cut(&reason), "given up");
+        Ok(())
+    }
+}
+
+/// Polls once, so that what is ready needs nothing around it.
+async fn first_poll<F: Future>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    poll_fn(|context| Poll::Ready(future.as_mut().poll(context))).await
+}
+
+fn request_id(outbox: Option<&Outbox>) -> Option<&str> {
+    outbox.map(|outbox| cut(&outbox.origin().request_id))
+}
+
+fn cut(text: &str) -> &str {
+    &text[..text.floor_char_boundary(ERROR_TEXT)]
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("panicked: {}", text.unwrap_or("without a text"))
+}
