@@ -10,7 +10,7 @@ mod server;
 mod tests;
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal as _, Read as _};
+use std::io::{ErrorKind, IsTerminal as _, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -40,7 +40,7 @@ const SHOWN: usize = 60;
   krt call main.Entrypoint/Classificator --data @request.json
   generate-request | krt call Classificator --data -
   krt call Classificator '{}' --count 10000 --concurrency 100 --quiet
-  krt call Classificator '{}' --to example.org:443 --tls --header 'authorization: Bearer …' --timeout 5s")]
+  krt call Classificator '{}' --to example.org:443 --tls --header 'x-team: a' --timeout 5s")]
 pub(super) struct Args {
     /// `Method`, `Service/Method`, `package.Service/Method` or `package.Service.Method`
     method: Option<String>,
@@ -84,7 +84,13 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     // One thread: a caller has little to do, and every hand-over between threads would count as latency.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(call(args, globals))
+    match runtime.block_on(call(args, globals)) {
+        // Whoever read the answers has seen enough, as `head` does.
+        Err(error) if error.downcast_ref::<std::io::Error>().is_some_and(|e| e.kind() == ErrorKind::BrokenPipe) => {
+            Ok(ExitCode::SUCCESS)
+        }
+        outcome => outcome,
+    }
 }
 
 async fn call(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {

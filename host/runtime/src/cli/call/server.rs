@@ -129,7 +129,8 @@ pub(super) fn broken(status: Status) -> Status {
     if status.code() != Code::Unknown || !is_transport(&status) {
         return status;
     }
-    let mut unavailable = Status::unavailable(format!("the connection broke: {}", chain(&status)));
+    let cause = status.source().map_or_else(|| status.message().to_owned(), chain);
+    let mut unavailable = Status::unavailable(format!("the connection broke: {cause}"));
     unavailable.set_source(std::sync::Arc::new(status));
     unavailable
 }
@@ -166,13 +167,14 @@ fn unreachable(address: &str, tls: bool, error: &tonic::transport::Error) -> any
         _ if text.contains("HandshakeTimedOut") || text.contains("deadline has elapsed") => {
             anyhow!("{address} does not answer")
         }
+        _ if text.contains("InvalidContentType") => anyhow!("{address} speaks no TLS; leave --tls and --ca out"),
         _ if tls => anyhow!("no TLS connection to {address}: {text}"),
         _ => anyhow!("no connection to {address}: {text}"),
     }
 }
 
 /// An error with all that caused it, in one line, nothing twice.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(super) fn chain(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -83,6 +83,14 @@ async fn the_web_port_is_recognised_as_one_that_speaks_no_grpc() {
 }
 
 #[tokio::test]
+async fn tls_towards_a_port_without_it_is_explained() {
+    let served = With::echo().serve().await;
+    let error = Server::connect(&served.grpc, &Options { tls: true, ..PLAIN }).await.err().unwrap().to_string();
+    // Without any authority on this machine TLS fails even earlier.
+    assert!(error.contains("speaks no TLS") || error.contains("TLS cannot be set up"), "{error}");
+}
+
+#[tokio::test]
 async fn addresses_that_are_none_are_refused_with_an_example() {
     for address in ["", "localhost", "localhost:port", "localhost:1/path", "ftp://localhost:1"] {
         let error = Server::connect(address, &PLAIN).await.err().unwrap().to_string();
