@@ -46,6 +46,15 @@ enum Settled {
     Nack(Duration),
 }
 
+/// Closes the outbox however a handling ends, also when it is abandoned: whoever still holds it sends no more.
+struct Over<'a>(&'a Outbox);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
 impl Attendant {
     pub(super) async fn attend(&self, delivery: Delivery) {
         if delivery.attempt > 1 {
@@ -110,8 +119,10 @@ impl Attendant {
     /// Hands the message to the node, and waits until what it sent is accepted.
     async fn handle(&self, message: Message, outbox: &Outbox) -> Result<(), NodeError> {
         let started = Instant::now();
-        let handled = self.call(message, outbox.clone()).await;
-        outbox.close();
+        let handled = {
+            let _over = Over(outbox);
+            self.call(message, outbox.clone()).await
+        };
         self.instruments.elapsed.observe(started.elapsed().as_secs_f64());
         let result = match handled {
             // What else failed sends all of it again: there is nothing to wait for.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::appending;
 use super::flow::{Flow, text};
 use crate::node::{AsyncFnNode, Node};
-use crate::outbox::OutputType;
+use crate::outbox::{OutputType, SendError};
 
 /// A node that takes `time` for a message and tells when it begins one.
 fn slow(time: Duration) -> (Arc<dyn Node>, mpsc::UnboundedReceiver<String>) {
@@ -71,6 +71,22 @@ async fn what_outlasts_the_grace_period_is_given_back_and_comes_at_once_to_anoth
         assert_eq!(text(&flow.next(&mut outputs).await), "a>etl");
         assert!(since.elapsed() < Duration::from_millis(10), "not only after the ack wait");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_abandoned_handler_sends_no_more() {
+    let flow = Flow::new(&[("etl", &["entrypoint"])]);
+    let (tell, mut told) = mpsc::unbounded_channel();
+    let node = AsyncFnNode::new(move |_, outbox| {
+        tell.send(outbox).expect("the test listens");
+        std::future::pending()
+    });
+    let run = flow.run("etl", node);
+    flow.request("r1", "a").await;
+    let outbox = told.recv().await.unwrap();
+    flow.stop.cancel();
+    run.await.unwrap();
+    assert_eq!(outbox.relay(OutputType::Ok, None), Err(SendError::NoMessage));
 }
 
 #[tokio::test(start_paused = true)]

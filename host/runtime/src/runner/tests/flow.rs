@@ -31,10 +31,12 @@ pub(super) struct Flow {
     pub(super) plan: Plan,
 }
 
+type Refusal = dyn Fn(&Publication) -> Option<PublishError> + Send + Sync;
+
 /// An embedded bus that refuses what it is told to.
 pub(super) struct Moody {
     pub(super) inner: Arc<EmbeddedBus>,
-    refuses: Box<dyn Fn(&Publication) -> Option<PublishError> + Send + Sync>,
+    refuses: Box<Refusal>,
     loses: Box<dyn Fn() -> bool + Send + Sync>,
 }
 
