@@ -12,7 +12,7 @@ setup: ## Install what builds guests (idempotent)
 	@scripts/setup.sh
 
 build: setup ## Build the krt binary (the first time: some minutes for the dependencies)
-	@scripts/step.sh "building krt" $(CARGO) build -p krt-host --bin krt
+	@scripts/step.sh "building krt" $(CARGO) build --workspace --bin krt
 
 demo: build ## Run the classificator of the documentation and call it over gRPC
 	@scripts/demo.sh $(KRT)

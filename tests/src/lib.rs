@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the workspace, the binary, guests and running versions. Asserts nothing itself.
 
 pub mod guests;
+pub mod load;
 pub mod running;
 
 use std::path::{Path, PathBuf};
@@ -29,8 +30,9 @@ pub fn workspace() -> &'static Path {
 pub fn krt_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        // The whole workspace: then dependencies have the features that they have in the tests, and are there already.
         let mut cargo = Command::new(env!("CARGO"));
-        cargo.args(["build", "--quiet", "-p", "krt-host", "--bin", "krt", "--message-format", "json"]);
+        cargo.args(["build", "--quiet", "--workspace", "--bin", "krt", "--message-format", "json"]);
         if !cfg!(debug_assertions) {
             cargo.arg("--release");
         }
@@ -40,22 +42,31 @@ pub fn krt_binary() -> &'static Path {
     })
 }
 
-/// A copy of an example, outside the repository, with its components built by `krt build`. Removed on drop.
+/// A copy, outside the repository, of the version at `path` (relative to the workspace), with its components built by
+/// `krt build`. Removed on drop.
 ///
 /// # Panics
 /// When it cannot be built.
-pub fn built_example(name: &str) -> tempfile::TempDir {
-    let copy = tempfile::Builder::new().prefix("krt-example-").tempdir().expect("a temporary folder");
-    copy_tree(&workspace().join("examples").join(name), copy.path());
+pub fn built(path: &str) -> tempfile::TempDir {
+    let copy = tempfile::Builder::new().prefix("krt-version-").tempdir().expect("a temporary folder");
+    copy_tree(&workspace().join(path), copy.path());
     let output = Command::new(krt_binary())
         .args(["build", "."])
         .current_dir(copy.path())
         // Guests of all tests share their dependencies; a user's build would do so within one version.
-        .env("CARGO_TARGET_DIR", workspace().join("target/guests").join(name))
+        .env("CARGO_TARGET_DIR", workspace().join("target/guests").join(path))
         .output()
         .expect("krt starts");
     assert!(output.status.success(), "krt build failed:\n{}", String::from_utf8_lossy(&output.stderr));
     copy
+}
+
+/// A copy of an example, built. Removed on drop.
+///
+/// # Panics
+/// When it cannot be built.
+pub fn built_example(name: &str) -> tempfile::TempDir {
+    built(&format!("examples/{name}"))
 }
 
 fn executable(messages: &[u8]) -> Option<PathBuf> {
@@ -72,7 +83,7 @@ fn copy_tree(from: &Path, to: &Path) {
         let entry = entry.expect("an entry");
         let name = entry.file_name();
         // What was built in place is not part of what a user copies.
-        if name == "target" || name == "bin" {
+        if name == "target" || name == "bin" || name == ".cargo" {
             continue;
         }
         let target = to.join(&name);

@@ -2,7 +2,10 @@
 //!
 //! Label values come from the manifest alone, so their number is bounded.
 
+mod measurements;
+
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -11,6 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
+
+pub use self::measurements::GaugeMeasurements;
 
 /// 50 µs to 30 s, roughly times three: a warm wasm node is at the one end, a time-out at the other.
 const BUCKETS: [f64; 13] = [50e-6, 150e-6, 500e-6, 1.5e-3, 5e-3, 15e-3, 50e-3, 0.15, 0.5, 1.5, 5.0, 15.0, 30.0];
@@ -44,6 +49,9 @@ pub struct CallLabels {
     pub status: &'static str,
 }
 
+/// Gauges with labels that are not known beforehand.
+type Gauges = Family<Vec<(String, String)>, Gauge<f64, AtomicU64>>;
+
 /// All metrics of a process. Cheap to share; recording takes no lock beyond the family's.
 pub struct Metrics {
     registry: Registry,
@@ -63,6 +71,8 @@ pub struct Metrics {
     pub call_seconds: Family<CallLabels, Histogram, fn() -> Histogram>,
     /// Calls waiting for their answer.
     pub in_flight: Gauge,
+    /// What nodes measure.
+    measurements: Gauges,
 }
 
 impl Default for Metrics {
@@ -78,6 +88,7 @@ impl Default for Metrics {
             calls: Family::default(),
             call_seconds: Family::new_with_constructor(histogram),
             in_flight: Gauge::default(),
+            measurements: Family::default(),
             registry: Registry::default(),
         };
         registry.register("node_messages", "Messages handled, by outcome", metrics.messages.clone());
@@ -88,6 +99,7 @@ impl Default for Metrics {
         registry.register("calls", "Calls answered, by status", metrics.calls.clone());
         registry.register("call_seconds", "Time from call to answer", metrics.call_seconds.clone());
         registry.register("calls_in_flight", "Calls waiting for their answer", metrics.in_flight.clone());
+        registry.register("measurement", "Last values that nodes measured", metrics.measurements.clone());
         Self { registry, ..metrics }
     }
 }

@@ -47,6 +47,11 @@ enum Format {
     Mermaid,
 }
 
+/// Every edge of every workflow, for people.
+pub(super) fn text(topology: &Topology) -> String {
+    draw::text(topology, &topology.workflows.iter().collect::<Vec<_>>())
+}
+
 pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     let judged = judge(&args.path, Depth::Manifest);
     judged.print_problems(globals);

@@ -10,10 +10,12 @@ mod check;
 mod completions;
 mod graph;
 mod judge;
+mod logging;
 mod pack;
 mod plan;
 mod print;
 mod run;
+mod variables;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -110,4 +112,27 @@ fn cache_dir() -> Option<PathBuf> {
     absolute("KRT_CACHE_DIR")
         .or_else(|| absolute("XDG_CACHE_HOME").map(|path| path.join("krt")))
         .or_else(|| absolute("HOME").map(|path| path.join(".cache/krt")))
+}
+
+/// A time in seconds from the command line: more than nothing, at most a day.
+fn positive_seconds(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(seconds) if seconds > 0.0 && seconds <= 86_400.0 => Ok(seconds),
+        _ => Err("expected seconds, more than 0 and at most 86400".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_subcommand_has_help_with_examples() {
+        let mut cli = super::Cli::command();
+        cli.clone().debug_assert();
+        for command in cli.get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            assert!(help.contains("Example"), "krt {} shows no example:\n{help}", command.get_name());
+        }
+    }
 }

@@ -1,13 +1,197 @@
-//! `krt run`: runs a version in this process.
+//! `krt run`: runs a version in this process, until a signal.
 
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use super::Globals;
+use anyhow::Context as _;
+use krt::problem::Problem;
+use krt::proto::Proto;
+use krt::topology::Topology;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
 
-/// Run a version on this machine
+use super::judge::{Depth, judge};
+use super::variables::Variables;
+use super::{Globals, Output, graph, logging, print};
+use crate::artifact::{self, Package};
+use crate::bus::embedded::EmbeddedBusOptions;
+use crate::engine::{Engine, EngineOptions};
+use crate::entrypoint::{Limits, Tls};
+use crate::runtime::{self, RunOptions};
+use crate::telemetry::{GaugeMeasurements, Health, Metrics};
+
+/// Bytes of a PEM file: far more than any chain needs.
+const MAX_PEM: usize = 1 << 20;
+
+/// Run a version on this machine: all nodes in this process, on an embedded bus
+///
+/// PATH is a folder with a krt.yml, the krt.yml itself, or a .krt archive. Ends with SIGINT (Ctrl-C) or SIGTERM: calls
+/// in flight are answered first, within the grace period.
 #[derive(Debug, clap::Args)]
-pub(super) struct Args {}
+#[command(after_help = "Examples:
+  krt run .                                  run the version in this folder
+  krt run demo.krt --requests                print a line for every request
+  krt run . --grpc-addr 127.0.0.1:0 --output json
+                                             free ports; the first line says which
+  krt run . --config API_URL=http://localhost:8000
+                                             a value for a configuration variable")]
+pub(super) struct Args {
+    /// The version
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Where gRPC listens; port 0 picks a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
+    grpc_addr: String,
+    /// Where the web listens (status page, .proto files, JSON calls, probes, metrics); port 0 picks a free one
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
+    web_addr: String,
+    /// The runtime (tenant) whose names are used on the bus
+    #[arg(long, value_name = "ID", default_value = "kre")]
+    runtime_id: String,
+    #[command(flatten)]
+    variables: Variables,
+    /// Print a line for every request
+    #[arg(long)]
+    requests: bool,
+    /// Seconds that a call may take when the caller sets no deadline
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = super::positive_seconds)]
+    timeout: f64,
+    /// Calls under way at once; more are shed with RESOURCE_EXHAUSTED
+    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
+    max_in_flight: u32,
+    /// Largest message in bytes, on the wire and on the bus
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1024..=64 << 20))]
+    max_message: u32,
+    /// Seconds that a drain may take before what is in hand is abandoned
+    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = super::positive_seconds)]
+    grace: f64,
+    /// PEM file with the certificate chain: serve gRPC over TLS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// PEM file with the certificate's key
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
 
-pub(super) fn run(_args: Args, _globals: &Globals) -> anyhow::Result<ExitCode> {
-    anyhow::bail!("krt run is not there yet")
+pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
+    logging::install(globals, args.requests);
+    let started = Instant::now();
+    let judged = judge(&args.path, Depth::Package);
+    judged.print_problems(globals);
+    let (Some(package), Some(topology)) = (judged.package, judged.topology) else {
+        return Ok(ExitCode::FAILURE);
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
+    runtime.block_on(serve(args, globals, package, topology, started))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn serve(
+    args: Args,
+    globals: &Globals,
+    package: Package,
+    topology: Topology,
+    started: Instant,
+) -> anyhow::Result<()> {
+    let variables = args.variables.values(&topology)?;
+    let proto = Proto::load(&package, &topology.proto).map_err(|problems| no_proto(&topology, &problems))?;
+    // Bound first: a port in use is said before seconds are spent on compiling.
+    let grpc = listen(&args.grpc_addr, "--grpc-addr").await?;
+    let web = listen(&args.web_addr, "--web-addr").await?;
+    let stop = stop_on_signals()?;
+    let metrics = Arc::new(Metrics::default());
+    let engine = Engine::new(EngineOptions { cache: super::cache_dir(), ..EngineOptions::default() })?;
+    let options = RunOptions {
+        runtime_id: args.runtime_id.clone(),
+        variables,
+        engine,
+        bus: EmbeddedBusOptions { max_payload: args.max_message as usize, ..EmbeddedBusOptions::default() },
+        limits: Limits {
+            default_timeout: Duration::from_secs_f64(args.timeout),
+            max_in_flight: args.max_in_flight as usize,
+            max_message: args.max_message as usize,
+            grace: Duration::from_secs_f64(args.grace),
+            ..Limits::default()
+        },
+        tls: tls(&args)?,
+        measurements: Arc::new(GaugeMeasurements::new(&metrics)),
+        metrics,
+        health: Health::default(),
+    };
+    let (grpc_addr, web_addr) = (grpc.local_addr()?, web.local_addr()?);
+    let topology = Arc::new(topology);
+    let start = runtime::start(&package, topology.clone(), proto, options);
+    let version = tokio::select! {
+        version = start => version?,
+        () = stop.cancelled() => return Ok(()),
+    };
+    let ready = || announce(&topology, globals, grpc_addr, web_addr, started);
+    version.serve(grpc, web, stop, ready).await
+}
+
+/// The check has told all about a proto that is there; what is left is one that is not declared and not there.
+fn no_proto(topology: &Topology, problems: &[Problem]) -> anyhow::Error {
+    let first = problems.first().map_or("it cannot be read", |problem| problem.message.as_str());
+    anyhow::anyhow!("the version cannot be called without its .proto {:?}: {first}", topology.proto)
+}
+
+fn tls(args: &Args) -> anyhow::Result<Option<Tls>> {
+    let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) else { return Ok(None) };
+    let read =
+        |path: &PathBuf| artifact::read_file(path, MAX_PEM).with_context(|| format!("reading {}", path.display()));
+    Ok(Some(Tls { certificate: read(certificate)?, key: read(key)? }))
+}
+
+/// Says that calls can be answered, and where: one JSON line for scripts, a picture for people.
+fn announce(topology: &Topology, globals: &Globals, grpc: SocketAddr, web: SocketAddr, started: Instant) {
+    let text = match globals.output {
+        Output::Json => format!("{}\n", json!({"event": "ready", "grpc": grpc.to_string(), "web": web.to_string()})),
+        Output::Text => {
+            let method = topology.workflows.first().map_or("METHOD", |workflow| &workflow.method);
+            format!(
+                "{}\n  gRPC  {grpc}   try: krt call {method} '{{}}' --to {grpc}\n  web   http://{web}/\n\n\
+                 ready after {:.1} s; Ctrl-C drains and ends\n",
+                graph::text(topology),
+                started.elapsed().as_secs_f64()
+            )
+        }
+    };
+    if let Err(error) = print::out(&text) {
+        tracing::warn!("standard output is of no use: {error:#}");
+    }
+}
+
+async fn listen(address: &str, flag: &str) -> anyhow::Result<TcpListener> {
+    TcpListener::bind(address).await.with_context(|| {
+        format!("cannot listen on {address}; choose another address with {flag} HOST:PORT (port 0 picks a free one)")
+    })
+}
+
+/// Cancelled by SIGINT or SIGTERM. A second signal ends the process at once: nobody waits for a drain twice.
+fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let stop = CancellationToken::new();
+    let mut interrupt = signal(SignalKind::interrupt()).context("watching for signals")?;
+    let mut terminate = signal(SignalKind::terminate()).context("watching for signals")?;
+    let token = stop.clone();
+    tokio::spawn(async move {
+        for signals in 0.. {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if signals > 0 {
+                // 128 + SIGINT, as shells expect of a process that a signal ended.
+                std::process::exit(130);
+            }
+            tracing::info!("draining: calls in flight are answered, new ones refused; once more to end at once");
+            token.cancel();
+        }
+    });
+    Ok(stop)
 }

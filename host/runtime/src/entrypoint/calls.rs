@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tonic::{Code, Status};
 
 use super::Limits;
-use super::routes::{Counted, Route};
+use super::routes::{Counted, Route, code_name};
 use super::text::bounded;
 use crate::bus::{Acceptance, Bus, Headers, Publication, PublishError};
 use crate::message::{Message, MessageType, Payload};
@@ -170,7 +170,15 @@ impl Drop for Admitted<'_> {
     fn drop(&mut self) {
         self.calls.buffered.fetch_sub(self.buffered, Ordering::Relaxed);
         self.calls.gauge.dec();
-        self.counted.record(self.outcome, self.started.elapsed());
+        let elapsed = self.started.elapsed();
+        self.counted.record(self.outcome, elapsed);
+        // One line a request, for whoever asks for this target; costs a comparison when nobody does.
+        tracing::info!(
+            target: "krt::request",
+            method = self.counted.method(),
+            status = code_name(self.outcome),
+            microseconds = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
+        );
         if self.calls.in_flight.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.calls.idle.notify_waiters();
         }

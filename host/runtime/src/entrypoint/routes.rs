@@ -188,6 +188,12 @@ impl Counted {
     }
 
     /// Counts one call.
+    /// The method's name.
+    pub(super) fn method(&self) -> &str {
+        &self.method
+    }
+
+    /// Counts a call that ended so.
     pub(super) fn record(&self, code: Code, elapsed: Duration) {
         self.seconds.observe(elapsed.as_secs_f64());
         let counter = self.by_code[code as usize].get_or_init(|| {

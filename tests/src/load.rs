@@ -1,0 +1,155 @@
+//! The load generator: closed-loop gRPC calls on bare HTTP/2, so that it costs the cores it shares with the server
+//! as little as possible. Checks every answer.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, ensure};
+use bytes::{BufMut as _, Bytes, BytesMut};
+use h2::client::SendRequest;
+use hdrhistogram::Histogram;
+
+/// What to send.
+#[derive(Debug, Clone)]
+pub struct Load {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// `/<package>.<Service>/<Method>`.
+    pub path: String,
+    /// Calls under way at once.
+    pub in_flight: usize,
+    /// Bytes of each message; at least 8, which tell the calls apart.
+    pub bytes: usize,
+    /// How long.
+    pub duration: Duration,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Calls answered right.
+    pub calls: u64,
+    /// Wall clock from first to last.
+    pub elapsed: Duration,
+    /// Microseconds a call.
+    pub latency: Histogram<u64>,
+}
+
+impl Outcome {
+    /// Calls a second.
+    pub fn rate(&self) -> f64 {
+        self.calls as f64 / self.elapsed.as_secs_f64()
+    }
+
+    /// A quantile of the latency.
+    pub fn quantile(&self, q: f64) -> Duration {
+        Duration::from_micros(self.latency.value_at_quantile(q))
+    }
+}
+
+/// Calls until the time is over. Every answer must carry the bytes of its own call.
+///
+/// # Errors
+/// The first call that failed or got another call's answer.
+pub async fn run(load: &Load) -> anyhow::Result<Outcome> {
+    let start = Instant::now();
+    let end = start + load.duration;
+    let mut tasks = tokio::task::JoinSet::new();
+    // A connection carries at most 100 calls at once, as a fleet of callers would spread them.
+    let connections = load.in_flight.div_ceil(100);
+    for connection in 0..connections {
+        let client = connect(&load.address).await?;
+        let share = load.in_flight / connections + usize::from(connection < load.in_flight % connections);
+        for caller in 0..share {
+            let (client, load) = (client.clone(), load.clone());
+            let seed = ((connection as u64) << 48) | ((caller as u64) << 32);
+            tasks.spawn(caller_loop(client, load, seed, end));
+        }
+    }
+    let mut outcome = Outcome { calls: 0, elapsed: Duration::ZERO, latency: histogram()? };
+    while let Some(done) = tasks.join_next().await {
+        let latency = done??;
+        outcome.calls += latency.len();
+        outcome.latency.add(latency)?;
+    }
+    outcome.elapsed = start.elapsed();
+    Ok(outcome)
+}
+
+async fn caller_loop(
+    mut client: SendRequest<Bytes>,
+    load: Load,
+    seed: u64,
+    end: Instant,
+) -> anyhow::Result<Histogram<u64>> {
+    let mut latency = histogram()?;
+    let mut n = seed;
+    while Instant::now() < end {
+        let message = blob(n, load.bytes);
+        let start = Instant::now();
+        let answer = call(&mut client, &load.path, message.clone()).await?;
+        latency.record(start.elapsed().as_micros() as u64)?;
+        ensure!(answer == message, "the answer is not the call's own");
+        n += 1;
+    }
+    Ok(latency)
+}
+
+async fn connect(address: &str) -> anyhow::Result<SendRequest<Bytes>> {
+    let tcp = tokio::net::TcpStream::connect(address).await.with_context(|| format!("connecting to {address}"))?;
+    tcp.set_nodelay(true)?;
+    let (client, connection) = h2::client::Builder::new()
+        .initial_window_size(1 << 20)
+        .initial_connection_window_size(16 << 20)
+        .handshake(tcp)
+        .await?;
+    tokio::spawn(connection);
+    Ok(client)
+}
+
+/// One gRPC call: the answer's message bytes.
+async fn call(client: &mut SendRequest<Bytes>, path: &str, message: Bytes) -> anyhow::Result<Bytes> {
+    let request = http::Request::post(format!("http://krt{path}"))
+        .header("content-type", "application/grpc")
+        .header("te", "trailers")
+        .body(())?;
+    let mut frame = BytesMut::with_capacity(5 + message.len());
+    frame.put_u8(0);
+    frame.put_u32(u32::try_from(message.len())?);
+    frame.extend_from_slice(&message);
+    std::future::poll_fn(|cx| client.poll_ready(cx)).await?;
+    let (response, mut body) = client.send_request(request, false)?;
+    body.send_data(frame.freeze(), true)?;
+    let (head, mut body) = response.await?.into_parts();
+    let mut answer = BytesMut::new();
+    while let Some(chunk) = body.data().await {
+        let chunk = chunk?;
+        body.flow_control().release_capacity(chunk.len())?;
+        answer.extend_from_slice(&chunk);
+    }
+    let trailers = body.trailers().await?;
+    let status = trailers.as_ref().unwrap_or(&head.headers).get("grpc-status");
+    ensure!(status.is_some_and(|s| s == "0"), "the call failed: {:?}", trailers.as_ref().unwrap_or(&head.headers));
+    ensure!(answer.len() >= 5, "the answer has no message");
+    Ok(answer.split_off(5).freeze())
+}
+
+/// `Blob { data }` of about `bytes` bytes that begin with `n`, as protobuf.
+fn blob(n: u64, bytes: usize) -> Bytes {
+    let data = bytes.max(8);
+    let mut message = BytesMut::with_capacity(data + 6);
+    message.put_u8(0x0a);
+    let mut length = data;
+    while length >= 0x80 {
+        message.put_u8((length as u8 & 0x7f) | 0x80);
+        length >>= 7;
+    }
+    message.put_u8(length as u8);
+    message.put_u64(n);
+    message.put_bytes(7, data - 8);
+    message.freeze()
+}
+
+fn histogram() -> anyhow::Result<Histogram<u64>> {
+    // One microsecond to one minute, three digits.
+    Ok(Histogram::new_with_bounds(1, 60_000_000, 3)?)
+}
