@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use krt_host::engine::{Engine, EngineOptions};
 use wit_parser::{Handle, InterfaceId, Resolve, Type, TypeDefKind, TypeId, TypeOwner, WorldId, WorldItem};
 
 const PRESENT: &str = include_str!("../../wit/krt-node.wit");
@@ -24,6 +25,17 @@ fn a_component_that_uses_everything_of_the_released_contract_fits_the_present_wo
 #[test]
 fn a_component_that_uses_nothing_of_the_released_contract_fits_the_present_world() {
     fits(PRESENT, MINIMAL).expect("the component fits");
+}
+
+#[test]
+fn the_engine_takes_components_that_were_built_against_the_released_contract() {
+    let engine = Engine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() }).expect("an engine");
+    for (name, text) in [("everything", EVERYTHING), ("minimal", MINIMAL)] {
+        let component = wat::parse_str(text).expect("valid text");
+        if let Err(error) = engine.load(name, &component) {
+            panic!("{name}: {error}");
+        }
+    }
 }
 
 #[test]

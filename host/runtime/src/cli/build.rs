@@ -210,16 +210,14 @@ fn build(jobs: &[Job], options: &Options, progress: &Progress) -> anyhow::Result
         }
     }
     for workspace in cargo::workspaces(rust, options)? {
-        match workspace.build(options, progress)? {
-            Ok(components) => made.extend(components),
-            Err(failure) => failures.push(failure),
-        }
+        let (components, failure) = workspace.build(options, progress)?;
+        made.extend(components);
+        failures.extend(failure);
     }
     for ((source, command), jobs) in recipes {
-        match recipe::build(source, command, jobs, options, progress)? {
-            Ok(components) => made.extend(components),
-            Err(failure) => failures.push(failure),
-        }
+        let (components, failure) = recipe::build(source, command, jobs, options, progress)?;
+        made.extend(components);
+        failures.extend(failure);
     }
     Ok((made, failures))
 }
@@ -248,13 +246,13 @@ fn report(placed: &[Placed], failures: &[Failure], started: Instant, globals: &G
     }
     match (placed.len(), failures.is_empty()) {
         (0, true) => println!("nothing to build: no wasm node of this version has `wasm.build`"),
-        (1, _) => println!("built 1 component in {seconds:.1} s"),
+        (1, _) => println!("1 component in {seconds:.1} s"),
         (0, false) => {}
-        (count, _) => println!("built {count} components in {seconds:.1} s"),
+        (count, _) => println!("{count} components in {seconds:.1} s"),
     }
 }
 
 /// `workflow/node` of each.
-fn names(jobs: &[Job]) -> Vec<String> {
-    jobs.iter().map(|job| format!("{}/{}", job.workflow, job.node)).collect()
+fn names<'a>(jobs: impl IntoIterator<Item = &'a Job>) -> Vec<String> {
+    jobs.into_iter().map(|job| format!("{}/{}", job.workflow, job.node)).collect()
 }

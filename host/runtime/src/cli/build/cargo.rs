@@ -2,6 +2,7 @@
 //!
 //! Cargo's own settings (a shared target folder, offline mode, wrappers) are the user's and are left alone.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -9,7 +10,7 @@ use std::process::Command;
 use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
-use super::progress::Progress;
+use super::progress::{Progress, without_colour};
 use super::{Failure, Job, Made, Options, names};
 
 const TARGET: &str = "wasm32-wasip2";
@@ -99,21 +100,43 @@ pub(super) fn workspaces(jobs: Vec<Job>, options: &Options) -> anyhow::Result<Ve
 }
 
 impl Workspace {
-    /// Builds its nodes. Outer error: it could not be tried; inner one: cargo said no.
-    pub(super) fn build(self, options: &Options, progress: &Progress) -> anyhow::Result<Result<Vec<Made>, Failure>> {
-        let jobs: Vec<Job> = self.members.iter().map(|(job, _)| job.clone()).collect();
+    /// Builds its nodes, as many of them as can be.
+    pub(super) fn build(self, options: &Options, progress: &Progress) -> anyhow::Result<(Vec<Made>, Option<Failure>)> {
         ensure_target(&self.root, options, progress)?;
-        progress.step(&format!("building {} with cargo", names(&jobs).join(", ")));
+        progress.step(&format!("building {} with cargo", names(self.members.iter().map(|(job, _)| job)).join(", ")));
+        let cargo = self.command(options)?;
+        let command = shown(&cargo);
+        let ended = progress.run(cargo)?;
+        let mut made = Vec::new();
+        let mut failed = Vec::new();
+        for (job, package) in self.members {
+            match component(&ended.stdout, &package.id) {
+                Some(file) => made.push(Made { job, file }),
+                None => failed.push(job),
+            }
+        }
+        if ended.status.success() && !failed.is_empty() {
+            bail!("cargo built {} but names no component; the command was: {command}", names(&failed).join(", "));
+        }
+        if ended.status.success() {
+            return Ok((made, None));
+        }
+        Ok((made, Some(Failure { jobs: failed, command, message: diagnostics(&ended.stderr) })))
+    }
+
+    fn command(&self, options: &Options) -> anyhow::Result<Command> {
         let mut cargo = Command::new("cargo");
-        cargo.current_dir(&self.root).args(["build", "--target", TARGET, "--lib"]);
+        cargo.current_dir(&self.root).args(["build", "--target", TARGET, "--lib", "--keep-going"]);
         if options.release {
             cargo.arg("--release");
         }
         if options.offline {
             cargo.arg("--offline");
         }
-        for (_, package) in &self.members {
-            cargo.args(["--package", &package.id]);
+        // Two nodes may be made of one package.
+        let packages: BTreeSet<&str> = self.members.iter().map(|(_, package)| package.id.as_str()).collect();
+        for package in packages {
+            cargo.args(["--package", package]);
         }
         if self.uses_sdk {
             cargo.arg("--config").arg(sdk_patch(&options.sdk)?);
@@ -122,22 +145,7 @@ impl Workspace {
         // A spinner, not cargo's bar, shows progress; colours are ours to decide, for its output is a pipe.
         cargo.env("CARGO_TERM_PROGRESS_WHEN", "never");
         cargo.env("CARGO_TERM_COLOR", if options.colour { "always" } else { "never" });
-        let command = shown(&cargo);
-        let ended = progress.run(cargo)?;
-        if !ended.status.success() {
-            return Ok(Err(Failure { jobs, command, message: diagnostics(&ended.stderr) }));
-        }
-        let mut made = Vec::new();
-        for (job, package) in self.members {
-            let Some(file) = component(&ended.stdout, &package.id) else {
-                bail!(
-                    "cargo built package {:?} but names no component of it; the command was: {command}",
-                    package.name
-                );
-            };
-            made.push(Made { job, file });
-        }
-        Ok(Ok(made))
+        Ok(cargo)
     }
 }
 
@@ -236,16 +244,6 @@ fn diagnostics(stderr: &str) -> String {
         plain.starts_with(' ') && plain.split_whitespace().next().is_some_and(|word| STEPS.contains(&word))
     };
     stderr.lines().filter(|line| !is_step(line)).map(|line| format!("{line}\n")).collect()
-}
-
-fn without_colour(line: &str) -> String {
-    let mut plain = String::new();
-    let mut rest = line;
-    while let Some((before, after)) = rest.split_once("\x1b[") {
-        plain.push_str(before);
-        rest = after.split_once('m').map_or("", |(_, rest)| rest);
-    }
-    plain + rest
 }
 
 /// The command as a person could type it.

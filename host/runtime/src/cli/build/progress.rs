@@ -1,5 +1,6 @@
 //! What a person sees while something is built: a spinner on a terminal, a line a step elsewhere.
 
+use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -12,6 +13,8 @@ use super::{Globals, Output};
 /// Where progress goes.
 pub(super) struct Progress {
     spinner: Option<ProgressBar>,
+    /// The step in hand.
+    step: RefCell<String>,
     /// Show what the commands say, line by line.
     verbose: bool,
 }
@@ -28,24 +31,22 @@ impl Progress {
         let verbose = globals.verbose > 0;
         let spinner = (std::io::stderr().is_terminal() && globals.output == Output::Text && !verbose).then(|| {
             let spinner = ProgressBar::new_spinner();
-            if let Ok(style) = ProgressStyle::with_template("{spinner} {prefix}  {elapsed}  {wide_msg:.dim}") {
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {elapsed:>4}  {wide_msg}") {
                 spinner.set_style(style);
             }
             spinner.enable_steady_tick(Duration::from_millis(100));
             spinner
         });
-        Self { spinner, verbose }
+        Self { spinner, step: RefCell::default(), verbose }
     }
 
     /// A new step begins.
     pub(super) fn step(&self, what: &str) {
         match &self.spinner {
-            Some(spinner) => {
-                spinner.set_prefix(what.to_owned());
-                spinner.set_message("");
-            }
+            Some(spinner) => spinner.set_message(what.to_owned()),
             None => eprintln!("{what}"),
         }
+        what.clone_into(&mut self.step.borrow_mut());
     }
 
     /// Leaves the terminal as it was.
@@ -85,10 +86,25 @@ impl Progress {
 
     fn show(&self, line: &str) {
         match &self.spinner {
-            Some(spinner) if !line.trim().is_empty() => spinner.set_message(line.trim().to_owned()),
+            // What the tool says last, behind what it is for; the terminal's width cuts it.
+            Some(spinner) if !line.trim().is_empty() => {
+                let last = without_colour(line);
+                spinner.set_message(format!("{}: {}", self.step.borrow(), last.trim()));
+            }
             Some(_) => {}
             None if self.verbose => eprintln!("{line}"),
             None => {}
         }
     }
+}
+
+/// A line without its escape sequences.
+pub(super) fn without_colour(line: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once("\x1b[") {
+        plain.push_str(before);
+        rest = after.split_once('m').map_or("", |(_, rest)| rest);
+    }
+    plain + rest
 }
