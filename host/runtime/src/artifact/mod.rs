@@ -132,10 +132,7 @@ impl Package {
             Origin::Folder | Origin::Archive => self.0.given.as_path(),
             Origin::Manifest => self.0.given.parent().unwrap_or(Path::new("")),
         };
-        match folder == Path::new(".") {
-            true => path.to_owned(),
-            false => folder.join(path).display().to_string(),
-        }
+        beneath(folder, path).display().to_string()
     }
 
     /// The manifest's name in front of the user.
@@ -173,4 +170,9 @@ impl Files for Package {
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, String> {
         self.read(path, limit).map_err(|error| error.to_string())
     }
+}
+
+/// `path` beneath `folder` as people write it: without `./`.
+fn beneath(folder: &Path, path: &str) -> PathBuf {
+    if folder == Path::new(".") { PathBuf::from(path) } else { folder.join(path) }
 }

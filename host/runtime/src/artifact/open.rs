@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use krt::archive;
 
 use super::file::{self, FileError, describe, open_regular, read_file};
-use super::{LONGEST_MANIFEST, Opened, Origin, unpack};
+use super::{LONGEST_MANIFEST, Opened, Origin, beneath, unpack};
 
 /// What the manifest of a folder is called, in the order in which it is looked for.
 const MANIFESTS: [&str; 2] = ["krt.yml", "krt.yaml"];
@@ -97,6 +97,21 @@ impl OpenError {
         }
     }
 
+    /// The file that it is about, as the user would name it.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::NotFound { path }
+            | Self::NotAPackage { path, .. }
+            | Self::NoManifest { path }
+            | Self::Empty { path }
+            | Self::UnknownFormat { path }
+            | Self::Manifest { path, .. }
+            | Self::Archive { path, .. }
+            | Self::Unpack { path, .. }
+            | Self::Io { path, .. } => path,
+        }
+    }
+
     /// What to do about it.
     pub fn help(&self) -> &'static str {
         match self {
@@ -126,7 +141,7 @@ pub(super) fn open(path: &Path) -> Result<Opened, OpenError> {
         let root = real(path, path)?;
         let there = |name: &&&str| fs::symlink_metadata(root.join(name)).is_ok();
         let name = MANIFESTS.iter().find(there).ok_or_else(|| OpenError::NoManifest { path: given() })?;
-        let manifest = read_manifest(&root, name, &path.join(name))?;
+        let manifest = read_manifest(&root, name, &beneath(path, name))?;
         let origin = Origin::Folder;
         return Ok(Opened {
             given: given(),

@@ -36,7 +36,7 @@ pub(super) fn judge(path: &Path, depth: Depth) -> Judged {
     let package = match Package::open(path) {
         Ok(package) => package,
         Err(error) => {
-            let file = path.display().to_string();
+            let file = error.path().display().to_string();
             let problem = Problem::about_file(file, error.code(), error.to_string(), error.help());
             return Judged { package: None, topology: None, problems: vec![problem], sources: Vec::new() };
         }
