@@ -1,6 +1,8 @@
 //! What a node written in Rust may not do, and what the standard library of it may: with a real guest in the real
 //! engine. How limits hold against every trick is tested with hand-written guests, in `engine`.
 
+#![expect(clippy::unwrap_used, reason = "what a test needs and does not get is a failure of the test")]
+
 use std::io::Write;
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex, OnceLock};

@@ -81,6 +81,14 @@
     (if (i32.eq (local.get $op) (i32.const 0x63)) (then
       (i32.store8 (i32.const 300) (global.get $calls))
       (call $reply (i32.const 300) (i32.const 1)) (return (call $ok))))
+    ;; y: what stands at two places that it then writes to, one of them in memory that is grown for it
+    (if (i32.eq (local.get $op) (i32.const 0x79)) (then
+      (if (i32.lt_u (memory.size) (i32.const 40)) (then (drop (memory.grow (i32.const 40)))))
+      (i32.store8 (i32.const 300) (i32.load8_u (i32.const 50000)))
+      (i32.store8 (i32.const 301) (i32.load8_u (i32.const 2000000)))
+      (i32.store8 (i32.const 50000) (i32.const 7))
+      (i32.store8 (i32.const 2000000) (i32.const 8))
+      (call $reply (i32.const 300) (i32.const 2)) (return (call $ok))))
     ;; l: an endless loop
     (if (i32.eq (local.get $op) (i32.const 0x6c)) (then (loop $forever (br $forever))))
     ;; s: a loop of that many million rounds, then an echo

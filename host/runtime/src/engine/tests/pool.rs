@@ -32,6 +32,18 @@ async fn a_fresh_instance_remembers_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_memory_of_an_instance_is_as_new_for_the_next() {
+    let subject = Subject::new(|o| o.wasm.instance = InstanceMode::Fresh).await;
+    // More messages than the pool has places: each is used again.
+    for _ in 0..100 {
+        assert_eq!(subject.ask("y").await, [[0, 0]]);
+    }
+    let subject = Subject::new(|_| {}).await;
+    assert_eq!(subject.ask("y").await, [[0, 0]]);
+    assert_eq!(subject.ask("y").await, [[7, 8]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_failure_that_the_guest_declares_costs_no_instance() {
     let subject = Subject::new(|_| {}).await;
     assert_eq!(subject.handle("j").await, Err(NodeError::Rejected("bad data".into())));
