@@ -142,7 +142,7 @@ async fn as_many_messages_are_in_hand_as_the_concurrency_says_and_no_more() {
 
 #[tokio::test(start_paused = true)]
 async fn a_busy_consumer_does_not_starve_the_other() {
-    let flow = Flow::new(&[("etl", &["entrypoint"]), ("exit", &["etl", "entrypoint"])]);
+    let flow = Flow::new(&[("etl", &["entrypoint"]), ("exit", &["entrypoint", "etl"])]);
     for n in 0..100 {
         flow.request(&format!("entrypoint {n}"), "a").await;
     }

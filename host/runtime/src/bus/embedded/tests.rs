@@ -210,6 +210,21 @@ async fn bytes_count_as_well_as_messages_and_one_message_always_fits() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_small_publication_does_not_overtake_a_large_one_that_waits() {
+    let options = EmbeddedBusOptions { max_pending_bytes: 10, ..EmbeddedBusOptions::default() };
+    let bus = bus(options);
+    publish(&bus, "s.a", "12345678");
+    let large = bus.publish(message("s.a", "large"));
+    let small = bus.publish(message("s.a", "s"));
+    assert!(matches!((&large, &small), (Acceptance::Pending(_), Acceptance::Pending(_))));
+    let mut a = read(&bus, "a").await;
+    next(&mut a).await.ack().await.unwrap();
+    large.await.unwrap();
+    small.await.unwrap();
+    assert_eq!([text(&next(&mut a).await), text(&next(&mut a).await)], ["large", "s"]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_duplicate_is_known_even_when_there_is_no_room() {
     let options = EmbeddedBusOptions { max_pending: 1, ..EmbeddedBusOptions::default() };
     let bus = bus(options);
