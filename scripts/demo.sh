@@ -9,14 +9,34 @@ example=examples/classificator
 "$krt" graph "$example"
 
 # The first line on standard output says that calls can be answered, and where.
-exec {events}< <(exec "$krt" run "$example" --output json --grpc-addr 127.0.0.1:0 --web-addr 127.0.0.1:0)
+# What nodes log is left out: the answers are the point here.
+exec {events}< <(KRT_LOG=error exec "$krt" run "$example" --output json --grpc-addr 127.0.0.1:0 --web-addr 127.0.0.1:0)
 server=$!
 trap 'kill "$server" 2>/dev/null || true' EXIT
 read -r ready <&"$events" || { echo "krt run ended before it was ready" >&2; exit 1; }
 grpc=$(sed -E 's/.*"grpc":"([^"]+)".*/\1/' <<<"$ready")
 
-call() {
-  echo
+# answered WHAT REQUEST: prints the answer and the nodes that it went through.
+answered() {
+  local answer
   echo "== $1"
-  "$krt" call Classificator --data "@$example/requests/$2" --to "$grpc"
+  answer=$("$krt" call Classificator --data "@$example/requests/$2" --to "$grpc")
+  echo "$answer"
+  sed -nE 's/.*"path": *\[([^]]*)\].*/   path: \1/p' <<<"$answer" | sed 's/","/ → /g; s/"//g'
+  echo
 }
+
+answered "an early reply: the batch is acknowledged at once" acknowledge.json
+answered "a batch of e-mails from the package" batch.json
+answered "two e-mails in the request" emails.json
+
+echo "== an e-mail that makes a node fail: its error reaches the caller, and nobody else"
+if "$krt" call Classificator --data "@$example/requests/damaged.json" --to "$grpc"; then
+  echo "the damaged batch should have failed" >&2
+  exit 1
+fi
+echo
+
+kill -TERM "$server"
+wait "$server"
+echo "== drained and ended"

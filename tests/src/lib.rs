@@ -15,7 +15,9 @@ use std::sync::OnceLock;
 /// Under `CI=true`.
 pub fn skipped(why: &str) {
     assert!(std::env::var_os("CI").is_none_or(|v| v != "true"), "skipped under CI: {why}");
-    eprintln!("skipped: {why}");
+    use std::io::Write as _;
+    // Not captured by the test harness, so that it is seen.
+    let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
 /// The root of the workspace.
