@@ -1,4 +1,4 @@
-//! From a cached component to its first instance, and what idle components weigh.
+//! From a cached component to its first instance, and what idle nodes weigh.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::guests::{Guests, engine_options, node_options};
 use crate::process::Usage;
 use crate::table::Table;
 
-/// Idle components at once (the goal is named for this number).
+/// Idle nodes at once.
 const IDLE: usize = 1000;
 
 /// Runs both.
@@ -54,7 +54,7 @@ pub(crate) fn run(guests: &Guests) -> anyhow::Result<Table> {
         row("load from the cache", milliseconds(median(loads).context("loads")?));
         row("load from the cache + first instance + init", milliseconds(median(starts).context("starts")?));
         row(
-            &format!("resident memory of {IDLE} idle components, one warm instance each"),
+            &format!("resident memory of {IDLE} idle nodes of one component, a warm instance each"),
             format!("{:.0} MiB", (after.resident.saturating_sub(before.resident)) as f64 / f64::from(1 << 20)),
         );
         Ok(table)

@@ -43,7 +43,9 @@ pub fn krt_binary() -> &'static Path {
         // watches these variables, and everything above it would be compiled anew.
         for (name, _) in std::env::vars_os() {
             let about_a_package = |prefix| name.to_string_lossy().starts_with(prefix);
-            if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"].into_iter().any(about_a_package)
+            if ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"]
+                .into_iter()
+                .any(about_a_package)
             {
                 cargo.env_remove(name);
             }

@@ -121,5 +121,5 @@ fn configuration_variables_without_a_value_are_listed_before_anything_is_compile
 fn a_manifest_with_an_error_is_shown_with_its_place_and_nothing_runs() {
     let folder = version(b"");
     fs::write(folder.path().join("krt.yml"), MANIFEST.replace("[entrypoint]", "[nobody]")).expect("written");
-    refused(&run(folder.path(), &[]), &["nobody", "krt.yml:12:"]);
+    refused(&run(folder.path(), &[]), &["nobody", "krt.yml:13:"]);
 }

@@ -83,7 +83,9 @@ fn only_the_nats_adapters_name_async_nats_and_only_cluster_names_kube() {
 
 #[test]
 fn the_pure_crate_does_no_io_and_has_no_async() {
-    let io = regex(r"\bstd::(fs|process|env|thread)\b|\bstd::net::(Tcp|Udp|Unix|ToSocket)|\btokio\b|\basync fn\b|\bprintln!");
+    let io = regex(
+        r"\bstd::(fs|process|env|thread)\b|\bstd::net::(Tcp|Udp|Unix|ToSocket)|\btokio\b|\basync fn\b|\bprintln!",
+    );
     for source in sources(&["host/krt/src"]) {
         if !is_test(&source.path) {
             assert!(!io.is_match(&code(&source)), "{} does IO or has async", source.path);

@@ -1,7 +1,7 @@
 //! The manifest `krt.yml`: text to [`Krt`] and problems.
 //!
 //! Reads shape only: encoding, YAML, which keys there are and of what type. What a value may say is judged by
-//! [`crate::check`]; nothing here looks at a file.
+//! [`crate::check()`]; nothing here looks at a file.
 
 mod at;
 mod fields;

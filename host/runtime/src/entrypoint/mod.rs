@@ -4,8 +4,8 @@
 //! decoded here. Beside it a web listener for people and probes: status page, metrics, the `.proto` files, JSON calls.
 //!
 //! # Layout
-//! [`calls`] is one call, whoever made it: admission, envelope, publication, answer. [`replies`] matches answers by id.
-//! [`grpc`] (with [`frame`]) and [`web`] (with [`json`] and [`page`]) are its two front ends, [`listen`] what both stand
+//! `calls` is one call, whoever made it: admission, envelope, publication, answer. `replies` matches answers by id.
+//! `grpc` (with `frame`) and `web` (with `json` and `page`) are its two front ends, `listen` what both stand
 //! on: connections, TLS, drain.
 
 mod calls;

@@ -6,9 +6,9 @@ use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{anyhow, bail};
+use prost_reflect::DescriptorPool;
 use prost_reflect::prost::Message as _;
 use prost_reflect::prost_types::{FileDescriptorProto, FileDescriptorSet};
-use prost_reflect::{DescriptorPool, prost};
 use tonic::{Code, Status};
 
 use super::server::{Server, broken, is_transport};
@@ -101,8 +101,9 @@ fn take(files: &mut BTreeMap<String, FileDescriptorProto>, answer: Answer) -> an
         bail!("the server answers reflection with something else than was asked");
     };
     for bytes in encoded {
-        let file = FileDescriptorProto::decode(&*bytes)
-            .map_err(|e: prost::DecodeError| anyhow!("the server's description of itself is broken: {e}"))?;
+        let file = FileDescriptorProto::decode(&*bytes).map_err(|e: prost_reflect::prost::DecodeError| {
+            anyhow!("the server's description of itself is broken: {e}")
+        })?;
         files.insert(file.name().to_owned(), file);
     }
     Ok(())
