@@ -40,8 +40,8 @@ deny: ## Licences, bans and sources of all dependencies (installs cargo-deny the
 	@scripts/deny.sh
 
 bench: setup ## Benchmarks side by side; prints ratios and rewrites benches/RESULTS.md
-	@scripts/step.sh "building the benchmarks (release)" $(CARGO) build --release -p benches -p krt-host
-	$(CARGO) run --release -p benches
+	@scripts/step.sh "building the benchmarks (release)" $(CARGO) build --release --workspace --bin krt --bin benches
+	$(CARGO) run --release --workspace --bin benches
 
 bless: ## Rewrite goldens and generated files from what the code says now; review the diff
 	BLESS=1 $(CARGO) test -p krt

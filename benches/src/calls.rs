@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::load::{self, Load};
+use e2e::load::{self, Load, Message};
 use e2e::running::Running;
 
 use crate::guests::Guests;
@@ -24,7 +24,7 @@ pub(crate) fn run(guests: &Guests) -> anyhow::Result<Table> {
         address: server.grpc.clone(),
         path: "/main.Entrypoint/Echo".to_owned(),
         in_flight,
-        bytes: 1024,
+        message: Message::Blob(1024),
         duration: Duration::from_secs(seconds),
     };
     runtime.block_on(load::run(&load(100, 2)))?;

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, reason = "this is what it is for")]
 
 mod calls;
+mod containment;
 mod guests;
 mod nodes;
 mod process;
@@ -21,7 +22,12 @@ fn main() -> anyhow::Result<()> {
     let guests = Guests::build()?;
     let mut results = String::new();
     type Bench = fn(&Guests) -> anyhow::Result<table::Table>;
-    for (name, bench) in [("nodes", nodes::run as Bench), ("start", start::run), ("calls", calls::run)] {
+    for (name, bench) in [
+        ("nodes", nodes::run as Bench),
+        ("start", start::run),
+        ("calls", calls::run),
+        ("containment", |_| containment::run()),
+    ] {
         if wanted(name) {
             let table = bench(&guests)?.to_string();
             println!("{table}");

@@ -1,4 +1,4 @@
-//! From a cached component to its first instance, and what idle nodes weigh.
+//! From a cached component to its first instance, and what idle components weigh.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use crate::guests::{Guests, engine_options, node_options};
 use crate::process::Usage;
 use crate::table::Table;
 
-/// Idle nodes at once.
+/// Idle components at once.
 const IDLE: usize = 1000;
 
 /// Runs both.
@@ -40,11 +40,18 @@ pub(crate) fn run(guests: &Guests) -> anyhow::Result<Table> {
             starts.push(begin.elapsed());
         }
 
+        // Different components, as a thousand nodes of a fleet of versions are: nothing is shared but the engine.
+        let compiler = Engine::new(engine_options(Some(cache.path().to_owned())))?;
+        let different: Vec<Vec<u8>> = (0..IDLE).map(|n| with_custom_section(&bytes, n)).collect();
+        for bytes in &different {
+            compiler.load("echo.wasm", bytes)?;
+        }
+        drop(compiler);
         let engine = Engine::new(engine_options(Some(cache.path().to_owned())))?;
         let before = Usage::of(std::process::id())?;
         let mut idle = Vec::with_capacity(IDLE);
-        for _ in 0..IDLE {
-            let component = engine.load("echo.wasm", &bytes)?;
+        for bytes in &different {
+            let component = engine.load("echo.wasm", bytes)?;
             idle.push(engine.node(&component, options().await?).await?);
         }
         let after = Usage::of(std::process::id())?;
@@ -54,11 +61,20 @@ pub(crate) fn run(guests: &Guests) -> anyhow::Result<Table> {
         row("load from the cache", milliseconds(median(loads).context("loads")?));
         row("load from the cache + first instance + init", milliseconds(median(starts).context("starts")?));
         row(
-            &format!("resident memory of {IDLE} idle nodes of one component, a warm instance each"),
+            &format!("resident memory of {IDLE} idle components, a warm instance each"),
             format!("{:.0} MiB", (after.resident.saturating_sub(before.resident)) as f64 / f64::from(1 << 20)),
         );
         Ok(table)
     })
+}
+
+/// The same component with another digest: a custom section (id 0) that holds nothing but a name of eight bytes.
+fn with_custom_section(component: &[u8], n: usize) -> Vec<u8> {
+    let name = format!("{n:08}");
+    let mut bytes = component.to_vec();
+    bytes.extend([0, 1 + name.len() as u8, name.len() as u8]);
+    bytes.extend(name.as_bytes());
+    bytes
 }
 
 fn median(mut values: Vec<Duration>) -> Option<Duration> {

@@ -17,10 +17,21 @@ pub struct Load {
     pub path: String,
     /// Calls under way at once.
     pub in_flight: usize,
-    /// Bytes of each message; at least 8, which tell the calls apart.
-    pub bytes: usize,
+    /// What each call sends.
+    pub message: Message,
     /// How long.
     pub duration: Duration,
+}
+
+/// What a call sends; each call its own.
+#[derive(Debug, Clone, Copy)]
+pub enum Message {
+    /// A protobuf message with a field of about so many bytes; the answer must be equal.
+    Blob(usize),
+    /// The text `<command> <number>`, as guest `hostile` understands it; the answer must be the number.
+    Command(&'static str),
+    /// This text as it is; nobody knows the answer.
+    Text(&'static str),
 }
 
 /// What came of it.
@@ -75,6 +86,30 @@ pub async fn run(load: &Load) -> anyhow::Result<Outcome> {
     Ok(outcome)
 }
 
+/// Calls as [`run`] does, but whatever the answers: the server is expected to fail them. How many calls ended.
+///
+/// # Errors
+/// The server is gone.
+pub async fn attack(load: &Load) -> anyhow::Result<u64> {
+    let end = Instant::now() + load.duration;
+    let client = connect(&load.address).await?;
+    let mut tasks = tokio::task::JoinSet::new();
+    for caller in 0..load.in_flight as u64 {
+        let (mut client, load) = (client.clone(), load.clone());
+        tasks.spawn(async move {
+            let mut ended = 0;
+            while Instant::now() < end {
+                let (message, _) = load.message.number((caller << 32) | ended);
+                // A status is what is wanted; a broken connection shows when `run` uses the next.
+                let _ = call(&mut client, &load.path, message).await;
+                ended += 1;
+            }
+            ended
+        });
+    }
+    Ok(tasks.join_all().await.into_iter().sum())
+}
+
 async fn caller_loop(
     mut client: SendRequest<Bytes>,
     load: Load,
@@ -84,11 +119,11 @@ async fn caller_loop(
     let mut latency = histogram()?;
     let mut n = seed;
     while Instant::now() < end {
-        let message = blob(n, load.bytes);
+        let (message, expected) = load.message.number(n);
         let start = Instant::now();
-        let answer = call(&mut client, &load.path, message.clone()).await?;
+        let answer = call(&mut client, &load.path, message).await?;
         latency.record(start.elapsed().as_micros() as u64)?;
-        ensure!(answer == message, "the answer is not the call's own");
+        ensure!(answer == expected, "the answer is not the call's own");
         n += 1;
     }
     Ok(latency)
@@ -131,6 +166,20 @@ async fn call(client: &mut SendRequest<Bytes>, path: &str, message: Bytes) -> an
     ensure!(status.is_some_and(|s| s == "0"), "the call failed: {:?}", trailers.as_ref().unwrap_or(&head.headers));
     ensure!(answer.len() >= 5, "the answer has no message");
     Ok(answer.split_off(5).freeze())
+}
+
+impl Message {
+    /// The message of call `n`, and the answer it must get.
+    fn number(self, n: u64) -> (Bytes, Bytes) {
+        match self {
+            Self::Blob(bytes) => {
+                let message = blob(n, bytes);
+                (message.clone(), message)
+            }
+            Self::Text(text) => (text.into(), Bytes::new()),
+            Self::Command(command) => (format!("{command} {n}").into(), n.to_string().into()),
+        }
+    }
 }
 
 /// `Blob { data }` of about `bytes` bytes that begin with `n`, as protobuf.

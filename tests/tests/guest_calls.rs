@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::load::{self, Load};
+use e2e::load::{self, Load, Message};
 use e2e::running::Running;
 
 fn load(running: &Running, in_flight: usize, seconds: u64) -> Load {
@@ -10,7 +10,7 @@ fn load(running: &Running, in_flight: usize, seconds: u64) -> Load {
         address: running.grpc.clone(),
         path: "/main.Entrypoint/Echo".to_owned(),
         in_flight,
-        bytes: 1024,
+        message: Message::Blob(1024),
         duration: Duration::from_secs(seconds),
     }
 }

@@ -42,6 +42,15 @@ fn attempt(ctx: &Context, incoming: Incoming) -> Result {
             }
         }
         "allocate" => vec![1_u8; argument.parse().context("a number of bytes")?].len().to_string(),
+        "loop" => loop {
+            std::hint::black_box(argument);
+        },
+        "flood" => {
+            for line in 0..100_000 {
+                log::info!("line {line} of a flood");
+            }
+            "flooded".into()
+        }
         "recurse" => recurse(1).to_string(),
         "panic" => panic!("{argument}"),
         "exit" => std::process::exit(3),
