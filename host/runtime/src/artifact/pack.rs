@@ -18,6 +18,9 @@ const IGNORE_FILE: &str = ".krtignore";
 /// The history of the source is not part of a version, large, and perhaps private.
 const HISTORY: &str = ".git";
 
+/// Marks a folder that a tool can make again, such as cargo's `target` (the Cache Directory Tagging Specification).
+const CACHE_TAG: &str = "CACHEDIR.TAG";
+
 /// What was packed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packed {
@@ -93,7 +96,8 @@ fn list(package: &Package, ignore: &Ignore, except: &[&Path]) -> Result<Vec<Entr
         let relative = path.strip_prefix(root).unwrap_or(path);
         let name = relative.to_str().ok_or_else(|| PackError::Name(relative.to_owned()))?.to_owned();
         let kind = found.file_type();
-        if ignore.is_ignored(&name, kind.is_dir()) || name == HISTORY {
+        let is_cache = kind.is_dir() && path.join(CACHE_TAG).is_file();
+        if ignore.is_ignored(&name, kind.is_dir()) || name == HISTORY || is_cache {
             if kind.is_dir() {
                 walk.skip_current_dir();
             }

@@ -221,3 +221,18 @@ fn what_cannot_be_in_an_archive_is_not_packed() {
     let latin = std::ffi::OsStr::from_bytes(b"caf\xe9");
     assert!(refuse(&|root| fs::write(root.join(latin), "").unwrap()).contains("its name is not UTF-8"));
 }
+
+#[test]
+fn a_folder_that_a_tool_can_make_again_is_not_packed() {
+    let there = folder(&[
+        ("krt.yml", "version: v1"),
+        ("node/src/lib.rs", "source"),
+        ("node/target/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55"),
+        ("node/target/release/node.wasm", "built"),
+    ]);
+    let archive = there.path().join("v.krt");
+    Package::open(there.path()).unwrap().pack(fs::File::create(&archive).unwrap(), &[&archive]).unwrap();
+    let packed = Package::open(&archive).unwrap();
+    assert_eq!(packed.kind("node/src/lib.rs"), Some(FileKind::File));
+    assert_eq!(packed.kind("node/target"), None);
+}

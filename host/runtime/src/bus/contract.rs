@@ -71,7 +71,7 @@ impl Default for Tuning {
 
 /// One `#[tokio::test]` for each behaviour of the contract, against the bus that `$make` (a [`Make`]) makes.
 ///
-/// ```ignore
+/// ```text
 /// mod contract {
 ///     krt_host::bus_contract!(super::on_a_server());
 /// }

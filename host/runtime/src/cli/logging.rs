@@ -7,6 +7,7 @@ use std::io::IsTerminal as _;
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::filter::FilterExt as _;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer, filter};
@@ -35,7 +36,7 @@ pub(super) fn install(globals: &Globals, requests: bool) {
         }
     };
     let is_request = |target: &str| target == REQUEST;
-    let lines = lines.with_filter(filter::filter_fn(move |event| !is_request(event.target()))).with_filter(wanted);
+    let lines = lines.with_filter(wanted.and(filter::filter_fn(move |event| !is_request(event.target()))));
     let events = requests.then(|| {
         Requests { json: globals.output == Output::Json }
             .with_filter(filter::filter_fn(move |event| is_request(event.target())))
