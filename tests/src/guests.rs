@@ -5,7 +5,7 @@ use std::process::Command;
 
 use crate::workspace;
 
-/// The component of `tests/guests/<name>`.
+/// The component of `tests/guests/<name>/node`.
 ///
 /// # Panics
 /// When it cannot be built.
@@ -14,7 +14,7 @@ pub fn built(name: &str) -> Vec<u8> {
     let output = Command::new(env!("CARGO"))
         .args(["build", "--quiet", "--release", "--target", "wasm32-wasip2", "--target-dir"])
         .arg(&target)
-        .current_dir(workspace().join("tests/guests").join(name))
+        .current_dir(workspace().join("tests/guests").join(name).join("node"))
         // Flags for the host's code would be for the wrong machine.
         .env_remove("RUSTFLAGS")
         .env_remove("CARGO_ENCODED_RUSTFLAGS")
