@@ -7,4 +7,6 @@ tools=${CARGO_TARGET_DIR:-target}/tools/cargo-deny-$version
 if [ ! -x "$tools/bin/cargo-deny" ]; then
   scripts/step.sh "installing cargo-deny $version (once)" cargo install --quiet --locked --root "$tools" "cargo-deny@$version"
 fi
+# Crates for other targets, too, are looked at; no build ever fetched those.
+cargo fetch --quiet --locked
 "$tools/bin/cargo-deny" --offline check licenses bans sources
