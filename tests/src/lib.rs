@@ -3,6 +3,7 @@
 pub mod command;
 pub mod guests;
 pub mod load;
+pub mod nats;
 pub mod running;
 
 use std::path::{Path, PathBuf};
