@@ -176,6 +176,11 @@ impl Outbox {
         self.0.sent.load(Ordering::Relaxed)
     }
 
+    /// Whether anything sent so far still waits for the bus's word.
+    pub fn waits(&self) -> bool {
+        !self.waiting().pending.is_empty()
+    }
+
     /// Waits until the bus has accepted everything sent so far.
     ///
     /// # Errors

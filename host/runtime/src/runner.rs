@@ -29,6 +29,10 @@ use crate::telemetry::Metrics;
 /// How long a drain waits for what is in hand, unless told otherwise: two thirds of the 30 s that Kubernetes gives a pod.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(20);
 
+/// Messages of a node that were handled and wait for the bus's word, so that a bus with a round trip of a millisecond
+/// does not hold a node of microseconds. More of them, and the node waits for the bus.
+const UNSETTLED: usize = 1024;
+
 /// A node and all it needs to be run.
 pub struct Runner {
     /// What handles messages.
@@ -71,30 +75,47 @@ impl Runner {
         let mut intake = Intake::new(&self, stop.clone());
         let instruments = Instruments::new(&self.metrics, &self.workflow, &self.node_name);
         let attendant = Attendant { runner: self, instruments, stop };
+        let (attendant, tasks) = (Arc::new(attendant), TaskTracker::new());
+        let unsettled = Arc::new(Semaphore::new(UNSETTLED));
         if concurrency == 1 {
-            // In this very task: a message costs no task and no wake-up of its own.
+            // In this very task: a message costs no task and no wake-up of its own, unless the bus is slower than the node.
             while let Some(delivery) = intake.next().await {
-                attendant.attend(delivery).await;
+                let Some(handled) = attendant.attend(delivery).await else { continue };
+                if handled.waits() {
+                    attendant.clone().finish_aside(handled, &unsettled, &tasks).await;
+                } else {
+                    attendant.finish(handled).await;
+                }
             }
         } else {
-            attend_many(Arc::new(attendant), &mut intake, concurrency).await;
+            attend_many(&attendant, &mut intake, concurrency, &unsettled, &tasks).await;
         }
+        tasks.close();
+        tasks.wait().await;
     }
 }
 
 /// A task a message: handlers that compute run on as many threads as there are.
-async fn attend_many(attendant: Arc<Attendant>, intake: &mut Intake, concurrency: usize) {
+async fn attend_many(
+    attendant: &Arc<Attendant>,
+    intake: &mut Intake,
+    concurrency: usize,
+    unsettled: &Arc<Semaphore>,
+    tasks: &TaskTracker,
+) {
     let free = Arc::new(Semaphore::new(concurrency));
-    let tasks = TaskTracker::new();
-    // The semaphore is never closed.
-    while let Ok(hand) = free.clone().acquire_owned().await {
+    // The semaphores are never closed.
+    while let (Ok(hand), Ok(place)) = (free.clone().acquire_owned().await, unsettled.clone().acquire_owned().await) {
         let Some(delivery) = intake.next().await else { break };
         let attendant = attendant.clone();
         tasks.spawn(async move {
-            attendant.attend(delivery).await;
+            let handled = attendant.attend(delivery).await;
+            // The bus may take its time with the outputs: the node goes on.
             drop(hand);
+            if let Some(handled) = handled {
+                attendant.finish(handled).await;
+            }
+            drop(place);
         });
     }
-    tasks.close();
-    tasks.wait().await;
 }

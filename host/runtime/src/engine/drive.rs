@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use super::lane::Lane;
+use super::lane::Lanes;
+use super::standing::Pace;
 
 /// Guest work; owns its instance.
 pub(super) type Work<T> = Pin<Box<dyn Future<Output = T> + Send>>;
@@ -31,6 +32,13 @@ pub(super) enum Abandoned {
     Late,
     /// The host's own code panicked under it.
     Panicked,
+}
+
+/// What became of work on threads that give way.
+enum Aside<T> {
+    Done(T),
+    /// It got too little of them.
+    Starved(Work<T>),
 }
 
 enum Step<T> {
@@ -68,19 +76,20 @@ impl Slices {
     }
 }
 
-/// Runs `work` until `deadline`. `slow` = known to take long: straight to the lane.
+/// Runs `work` until `deadline`.
 pub(super) async fn drive<T: Send + 'static>(
     mut work: Work<T>,
     slices: &Arc<Slices>,
     deadline: Instant,
-    lane: &Lane,
-    slow: bool,
+    lanes: &Lanes,
+    pace: Pace,
 ) -> Result<T, Abandoned> {
-    if !slow && let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(slices.poll(&mut work, cx))).await {
+    let inline = pace == Pace::Inline;
+    if inline && let Poll::Ready(done) = poll_fn(|cx| Poll::Ready(slices.poll(&mut work, cx))).await {
         return Ok(done);
     }
     let mut timer = pin!(tokio::time::sleep_until(deadline.into()));
-    if !slow && slices.used() == 0 {
+    if inline && slices.used() == 0 {
         // It waits in a host call. Its waker is registered: what comes next is a wake-up.
         let mut woken = false;
         let step = poll_fn(|cx| {
@@ -100,17 +109,52 @@ pub(super) async fn drive<T: Send + 'static>(
             Step::Slow => {}
         }
     }
+    tokio::select! {
+        biased;
+        done = aside(work, slices.clone(), deadline, lanes, pace) => done,
+        () = timer => Err(Abandoned::Late),
+    }
+}
+
+/// Runs `work` where it disturbs nobody.
+async fn aside<T: Send + 'static>(
+    work: Work<T>,
+    slices: Arc<Slices>,
+    deadline: Instant,
+    lanes: &Lanes,
+    pace: Pace,
+) -> Result<T, Abandoned> {
+    // Who is not suspect must get on under any load: after half of its time it has a share.
+    let patience = match pace {
+        Pace::Suspect => deadline,
+        Pace::Inline | Pace::Slow => Instant::now() + deadline.saturating_duration_since(Instant::now()) / 2,
+    };
     let counted = slices.clone();
-    match lane.spawn(Box::pin(poll_fn(move |cx| counted.poll(&mut work, cx)))) {
-        Ok(task) => tokio::select! {
-            biased;
-            done = task => done.ok_or(Abandoned::Panicked),
-            () = timer => Err(Abandoned::Late),
+    let mut yielding = Some(work);
+    let first = poll_fn(move |cx| {
+        let work = yielding.as_mut().expect("polled after it was ready");
+        if let Poll::Ready(done) = counted.poll(work, cx) {
+            return Poll::Ready(Aside::Done(done));
+        }
+        // Looked at when a slice is over: the threads that yield come to it late, but they come to it.
+        if Instant::now() < patience {
+            Poll::Pending
+        } else {
+            Poll::Ready(Aside::Starved(yielding.take().expect("work")))
+        }
+    });
+    let mut work = match lanes.yielding.spawn(Box::pin(first)) {
+        Ok(task) => match task.await.ok_or(Abandoned::Panicked)? {
+            Aside::Done(done) => return Ok(done),
+            Aside::Starved(work) => work,
         },
-        Err(work) => tokio::select! {
-            biased;
-            done = work => Ok(done),
-            () = timer => Err(Abandoned::Late),
+        Err(mut first) => match first.as_mut().await {
+            Aside::Done(done) => return Ok(done),
+            Aside::Starved(work) => work,
         },
+    };
+    match lanes.sharing.spawn(Box::pin(poll_fn(move |cx| slices.poll(&mut work, cx)))) {
+        Ok(task) => task.await.ok_or(Abandoned::Panicked),
+        Err(work) => Ok(work.await),
     }
 }

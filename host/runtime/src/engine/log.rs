@@ -44,11 +44,31 @@ impl GuestLog {
         let text = cut(text, self.line);
         let fields = render(fields, self.line);
         let (admitted, dropped) = self.admit(text.len() + fields.len());
-        if dropped > 0 {
-            self.emit(Level::Warn, request_id, &format!("{dropped} log lines of this node were dropped: too many"), "");
-        }
+        self.tell_dropped(request_id, dropped);
         if admitted {
             self.emit(level, request_id, &clean(text), &clean(&fields));
+        }
+    }
+
+    /// What killed an instance. The host says it, but the guest decides how often: it comes out of the same allowance.
+    pub(super) fn fault(&self, request_id: &str, text: &str, backtrace: &str) {
+        let text = cut(text, self.line);
+        let (admitted, dropped) = self.admit(text.len() + backtrace.len());
+        self.tell_dropped(request_id, dropped);
+        if admitted {
+            let Self { workflow, node, .. } = self;
+            let (text, backtrace) = (clean(text), clean(backtrace));
+            if backtrace.is_empty() {
+                tracing::error!(%workflow, %node, %request_id, "{text}");
+            } else {
+                tracing::error!(%workflow, %node, %request_id, %backtrace, "{text}");
+            }
+        }
+    }
+
+    fn tell_dropped(&self, request_id: &str, dropped: usize) {
+        if dropped > 0 {
+            self.emit(Level::Warn, request_id, &format!("{dropped} log lines of this node were dropped: too many"), "");
         }
     }
 
@@ -94,9 +114,7 @@ impl GuestLog {
 impl Drop for GuestLog {
     fn drop(&mut self) {
         let dropped = self.window.get_mut().unwrap_or_else(PoisonError::into_inner).dropped;
-        if dropped > 0 {
-            self.emit(Level::Warn, "", &format!("{dropped} log lines of this node were dropped: too many"), "");
-        }
+        self.tell_dropped("", dropped);
     }
 }
 

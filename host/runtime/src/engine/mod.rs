@@ -17,6 +17,7 @@ mod network;
 mod node;
 mod outcome;
 mod pool;
+mod standing;
 mod state;
 mod stdio;
 mod ticker;
@@ -32,7 +33,7 @@ use wasmtime::component::Linker;
 
 use self::bindings::NodePre;
 use self::cache::{Cache, Key, Miss};
-use self::lane::{Lane, lower_priority};
+use self::lane::{Lanes, Way, give_way};
 use self::state::State;
 use self::ticker::Ticker;
 
@@ -77,7 +78,7 @@ struct Inner {
     engine: wasmtime::Engine,
     linker: Linker<State>,
     cache: Option<Cache>,
-    lane: Arc<Lane>,
+    lanes: Arc<Lanes>,
     ticker: Arc<Ticker>,
     /// What is in use, so that two nodes made of the same component share its code.
     loaded: Mutex<HashMap<Key, Weak<Loaded>>>,
@@ -108,8 +109,8 @@ impl Engine {
         let linker = imports::linker(&engine).map_err(pool)?;
         let ticker = Ticker::start(engine.weak()).map_err(EngineError::Thread)?;
         let cache = options.cache.map(|folder| Cache::new(folder, &engine));
-        let (lane, loaded) = (Arc::default(), Mutex::default());
-        Ok(Self(Arc::new(Inner { engine, linker, cache, lane, ticker, loaded })))
+        let (lanes, loaded) = (Arc::default(), Mutex::default());
+        Ok(Self(Arc::new(Inner { engine, linker, cache, lanes, ticker, loaded })))
     }
 
     /// Makes a component of `bytes`; `name` is for error texts. Blocks while it compiles, which may take seconds.
@@ -162,7 +163,7 @@ impl Engine {
         // Threads of low priority: a host that starts a version goes on serving the others.
         let pool = rayon::ThreadPoolBuilder::new()
             .thread_name(|_| "krt-compile".into())
-            .start_handler(|_| lower_priority())
+            .start_handler(|_| give_way(Way::Share))
             .build()
             .map_err(|error| LoadError::Host { name: name.into(), source: std::io::Error::other(error) })?;
         let code = pool.install(|| engine.precompile_component(bytes));

@@ -2,7 +2,6 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -12,9 +11,12 @@ use super::Component;
 use super::drive::{Abandoned, Slices, Work, drive};
 use super::instance::{InitError, Instance};
 use super::limits::{Bytes, Limits};
-use super::log::{GuestLog, clean};
+use super::log::GuestLog;
 use super::network::Allowed;
 use super::pool::{Pool, host_panicked};
+#[cfg(test)]
+use super::standing::Pace;
+use super::standing::Standing;
 use crate::message::Message;
 use crate::node::{Node, NodeError};
 use crate::outbox::Outbox;
@@ -23,13 +25,6 @@ use crate::telemetry::{Measurements, Metrics, NodeLabels};
 
 /// Bytes that a host call may pass beside the data it is about: names, keys, type URLs.
 const CALL_MARGIN: usize = 1 << 20;
-
-/// A message that keeps a thread longer is a heavy one: to change threads costs it little, and its neighbours wait for
-/// a thread no longer than this.
-const HEAVY: Duration = Duration::from_micros(500);
-
-/// Heavy messages in a row before the next starts in the slow lane.
-const SLOW_AFTER: u32 = 3;
 
 /// Which node it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -141,8 +136,6 @@ pub enum StartError {
 pub struct WasmNode {
     pool: Arc<Pool>,
     mode: InstanceMode,
-    /// Heavy messages in a row.
-    heavy: AtomicU32,
 }
 
 /// What all instances of a node share.
@@ -159,7 +152,8 @@ pub(super) struct NodeShared {
     pub(super) limits: Limits,
     pub(super) log: GuestLog,
     pub(super) allowed: Arc<Allowed>,
-    pub(super) lane: Arc<super::lane::Lane>,
+    pub(super) lanes: Arc<super::lane::Lanes>,
+    pub(super) standing: Standing,
 }
 
 impl WasmNode {
@@ -193,7 +187,8 @@ impl WasmNode {
             measurements: options.measurements,
             limits,
             allowed: Arc::new(Allowed::new(&wasm.allow.tcp)),
-            lane: component.engine().lane.clone(),
+            lanes: component.engine().lanes.clone(),
+            standing: Standing::default(),
         });
         let pool = Pool::new(component.clone(), shared, replaced);
         // In fresh mode the first instance shows that there can be others; it serves nobody.
@@ -213,13 +208,13 @@ impl WasmNode {
                 }
             }
         }
-        Ok(Arc::new(Self { pool, mode: wasm.instance, heavy: AtomicU32::new(0) }))
+        Ok(Arc::new(Self { pool, mode: wasm.instance }))
     }
 
-    /// Heavy messages in a row.
+    /// Where its next message begins.
     #[cfg(test)]
-    pub(super) fn heavy(&self) -> u32 {
-        self.heavy.load(Ordering::Relaxed)
+    pub(super) fn pace(&self) -> Pace {
+        self.pool.node.standing.pace()
     }
 
     async fn run(&self, message: Message, outbox: Outbox) -> Result<(), NodeError> {
@@ -230,7 +225,8 @@ impl WasmNode {
             InstanceMode::Reuse => self.reuse(message, outbox).await,
             InstanceMode::Fresh => self.fresh(message, outbox).await,
         };
-        if let Err(error @ (NodeError::Trapped { .. } | NodeError::TimedOut(_) | NodeError::LimitExceeded(_))) = &result
+        if let Err(error) = &result
+            && is_fault(error)
         {
             tell_fault(node, &delivery.origin().request_id, error);
         }
@@ -243,7 +239,7 @@ impl WasmNode {
         let slices = instance.slices.clone();
         slices.reset();
         let work = Box::pin(instance.handle(message, outbox, deadline));
-        let (instance, result) = self.drive(work, &slices, deadline).await?;
+        let (instance, result) = self.drive(work, &slices, deadline, |(instance, _)| instance.is_none()).await?;
         if let Some(instance) = instance {
             lease.give_back(instance);
         }
@@ -263,7 +259,7 @@ impl WasmNode {
                 }
             })
         };
-        self.drive(work, &slices, deadline).await?
+        self.drive(work, &slices, deadline, |result| result.as_ref().is_err_and(is_fault)).await?
     }
 
     async fn drive<T: Send + 'static>(
@@ -271,14 +267,11 @@ impl WasmNode {
         work: Work<T>,
         slices: &Arc<Slices>,
         deadline: Instant,
+        is_fault: impl Fn(&T) -> bool,
     ) -> Result<T, NodeError> {
-        let heavy = self.heavy.load(Ordering::Relaxed);
-        let done = drive(work, slices, deadline, &self.pool.node.lane, heavy >= SLOW_AFTER).await;
-        if slices.busy() > HEAVY {
-            self.heavy.store(heavy.saturating_add(1), Ordering::Relaxed);
-        } else if heavy > 0 {
-            self.heavy.store(0, Ordering::Relaxed);
-        }
+        let standing = &self.pool.node.standing;
+        let done = drive(work, slices, deadline, &self.pool.node.lanes, standing.pace()).await;
+        standing.record(slices.busy(), done.as_ref().map_or(true, is_fault));
         done.map_err(|abandoned| match abandoned {
             Abandoned::Late => NodeError::TimedOut(self.pool.node.timeout),
             Abandoned::Panicked => host_panicked(),
@@ -314,14 +307,17 @@ impl NodeShared {
     }
 }
 
-/// What killed an instance, for the log.
+/// Whether it killed the instance.
+fn is_fault(error: &NodeError) -> bool {
+    matches!(error, NodeError::Trapped { .. } | NodeError::TimedOut(_) | NodeError::LimitExceeded(_))
+}
+
+/// What killed an instance, for the log: at the cost of what the guest itself may write.
 fn tell_fault(node: &NodeShared, request_id: &str, error: &NodeError) {
-    let Identity { workflow, node, .. } = &node.identity;
     match error {
         NodeError::Trapped { message, backtrace } => {
-            let (message, backtrace) = (clean(message), clean(backtrace));
-            tracing::error!(%workflow, %node, %request_id, %backtrace, "the guest trapped: {message}");
+            node.log.fault(request_id, &format!("the guest trapped: {message}"), backtrace);
         }
-        error => tracing::error!(%workflow, %node, %request_id, "{error}"),
+        error => node.log.fault(request_id, &error.to_string(), ""),
     }
 }

@@ -70,7 +70,7 @@ impl Pool {
         })
     }
 
-    /// Makes an instance, `init` included, under the node's limits.
+    /// Makes an instance, `init` included, under the node's limits. That of a node that kills them gives way to others.
     pub(super) async fn prepare(&self) -> Result<Instance, InitError> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let slices = Arc::new(Slices::default());
@@ -78,7 +78,7 @@ impl Pool {
         let engine = self.component.engine();
         let (component, node) = (self.component.clone(), self.node.clone());
         let work = Box::pin(Instance::start(id, component, node, slices.clone(), deadline));
-        match drive(work, &slices, deadline, &engine.lane, false).await {
+        match drive(work, &slices, deadline, &engine.lanes, self.node.standing.pace()).await {
             Ok(made) => made,
             Err(Abandoned::Late) => Err(InitError::Fault(NodeError::TimedOut(self.node.timeout))),
             Err(Abandoned::Panicked) => Err(InitError::Fault(host_panicked())),

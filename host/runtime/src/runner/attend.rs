@@ -4,18 +4,21 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt as _;
+use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use super::Runner;
 use super::dead_letter::{self, Cause};
 use super::instruments::Instruments;
-use crate::bus::{Delivery, PublishError};
+use crate::bus::{Delivery, PublishError, SettleError};
 use crate::message::{DecodeError, Message};
 use crate::node::NodeError;
 use crate::outbox::{Origin, Outbox};
@@ -32,7 +35,7 @@ pub(super) struct Attendant {
 
 /// What became of a delivery before it is settled.
 enum Outcome {
-    /// The node has had it. If that went well, or the message was at fault, all it sent is accepted.
+    /// The node has had it.
     Handled(Result<(), NodeError>),
     /// Its bytes are not an envelope.
     Malformed(DecodeError),
@@ -55,25 +58,78 @@ impl Drop for Over<'_> {
     }
 }
 
+/// A delivery that the node has had, and that is not settled yet.
+pub(super) struct Unsettled {
+    delivery: Delivery,
+    outbox: Option<Outbox>,
+    outcome: Outcome,
+}
+
+impl Unsettled {
+    /// Whether something it sent still waits for the bus's word: then the node may go on meanwhile.
+    pub(super) fn waits(&self) -> bool {
+        self.outbox.as_ref().is_some_and(Outbox::waits)
+    }
+}
+
 impl Attendant {
-    pub(super) async fn attend(&self, delivery: Delivery) {
+    /// Hands a delivery to the node. None: the drain's grace ended first, and it went back to the bus.
+    pub(super) async fn attend(&self, delivery: Delivery) -> Option<Unsettled> {
         if delivery.attempt > 1 {
             self.instruments.redeliveries.inc();
         }
-        let settled = self.keep(&delivery, self.work(&delivery)).await;
-        let told = match settled {
+        match self.keep(&delivery, self.work(&delivery)).await {
+            Some((outbox, outcome)) => Some(Unsettled { delivery, outbox, outcome }),
+            None => {
+                self.give_back(delivery).await;
+                None
+            }
+        }
+    }
+
+    /// Waits until the bus has what follows from the handling, and settles.
+    pub(super) async fn finish(&self, unsettled: Unsettled) {
+        let Unsettled { delivery, outbox, outcome } = unsettled;
+        let settle = async {
+            let outcome = self.accepted(outbox.as_ref(), outcome).await;
+            self.settle(&delivery, outbox.as_ref(), outcome).await
+        };
+        let told = match self.keep(&delivery, settle).await {
             Some(Settled::Ack) => delivery.ack().await,
             Some(Settled::Nack(delay)) => delivery.nack(delay).await,
-            // Abandoned in a drain: somebody else may have it at once.
-            None => delivery.nack(Duration::ZERO).await,
+            None => return self.give_back(delivery).await,
         };
-        if let Err(error) = told {
+        self.told(told);
+    }
+
+    /// [`Self::finish`] in a task of its own, as soon as there is a place for it.
+    pub(super) async fn finish_aside(
+        self: Arc<Self>,
+        handled: Unsettled,
+        places: &Arc<Semaphore>,
+        tasks: &TaskTracker,
+    ) {
+        // The semaphore is never closed.
+        let place = places.clone().acquire_owned().await;
+        tasks.spawn(async move {
+            self.finish(handled).await;
+            drop(place);
+        });
+    }
+
+    /// Abandoned in a drain: somebody else may have it at once.
+    async fn give_back(&self, delivery: Delivery) {
+        self.told(delivery.nack(Duration::ZERO).await);
+    }
+
+    fn told(&self, result: Result<(), SettleError>) {
+        if let Err(error) = result {
             tracing::warn!(workflow = self.runner.workflow, node = self.runner.node_name, %error, "not settled");
         }
     }
 
-    async fn work(&self, delivery: &Delivery) -> Settled {
-        let (outbox, outcome) = match Message::decode(delivery.payload.clone()) {
+    async fn work(&self, delivery: &Delivery) -> (Option<Outbox>, Outcome) {
+        match Message::decode(delivery.payload.clone()) {
             Err(error) => (None, Outcome::Malformed(error)),
             Ok(message) => {
                 let outbox = self.outbox(delivery, &message);
@@ -84,8 +140,25 @@ impl Attendant {
                 };
                 (Some(outbox), outcome)
             }
+        }
+    }
+
+    /// Waits until what the node sent is accepted: only then is a message handled.
+    async fn accepted(&self, outbox: Option<&Outbox>, outcome: Outcome) -> Outcome {
+        let handled = match outcome {
+            Outcome::Handled(handled) => handled,
+            outcome => return outcome,
         };
-        self.settle(delivery, outbox.as_ref(), outcome).await
+        let result = match handled {
+            // What else failed sends all of it again: there is nothing to wait for.
+            Ok(()) | Err(NodeError::Rejected(_)) => match outbox {
+                Some(outbox) => outbox.accepted().await.map_err(NodeError::Publish).and(handled),
+                None => handled,
+            },
+            failed => failed,
+        };
+        self.instruments.count(&result);
+        Outcome::Handled(result)
     }
 
     /// The one place that knows what follows from how a handling ended.
@@ -116,7 +189,7 @@ impl Attendant {
         }
     }
 
-    /// Hands the message to the node, and waits until what it sent is accepted.
+    /// Hands the message to the node.
     async fn handle(&self, message: Message, outbox: &Outbox) -> Result<(), NodeError> {
         let started = Instant::now();
         let handled = {
@@ -124,16 +197,7 @@ impl Attendant {
             self.call(message, outbox.clone()).await
         };
         self.instruments.elapsed.observe(started.elapsed().as_secs_f64());
-        let result = match handled {
-            // What else failed sends all of it again: there is nothing to wait for.
-            Ok(()) | Err(NodeError::Rejected(_)) => match outbox.accepted().await {
-                Ok(()) => handled,
-                Err(error) => Err(NodeError::Publish(error)),
-            },
-            failed => failed,
-        };
-        self.instruments.count(&result);
-        result
+        handled
     }
 
     async fn call(&self, message: Message, outbox: Outbox) -> Result<(), NodeError> {
@@ -153,12 +217,12 @@ impl Attendant {
         ended.unwrap_or_else(|panic| Err(NodeError::Trapped { message: panic_text(&*panic), backtrace: String::new() }))
     }
 
-    /// Awaits the work on a delivery, with signs of life while it takes long; none if a drain's grace ends before it.
-    async fn keep(&self, delivery: &Delivery, work: impl Future<Output = Settled>) -> Option<Settled> {
+    /// Awaits work on a delivery, with signs of life while it takes long; none if a drain's grace ends before it.
+    async fn keep<T>(&self, delivery: &Delivery, work: impl Future<Output = T>) -> Option<T> {
         let mut work = pin!(work);
         // Most handlings end here, and arm no timer.
-        if let Poll::Ready(settled) = first_poll(work.as_mut()).await {
-            return Some(settled);
+        if let Poll::Ready(done) = first_poll(work.as_mut()).await {
+            return Some(done);
         }
         let Runner { ack_wait, grace, workflow, node_name: node, .. } = &self.runner;
         let every = (*ack_wait / 3).max(Duration::from_millis(1));
@@ -171,7 +235,7 @@ impl Attendant {
         loop {
             tokio::select! {
                 biased;
-                settled = &mut work => return Some(settled),
+                done = &mut work => return Some(done),
                 () = &mut abandoned => {
                     let sequence = delivery.id.sequence;
                     tracing::warn!(workflow, node, sequence, "the grace period is over: left to redelivery");

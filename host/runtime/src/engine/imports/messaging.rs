@@ -26,7 +26,7 @@ impl Host for State {
         }
         // It will be compressed, which takes too long for a thread that serves others.
         let outbox = outbox.clone();
-        aside(&self.node.lane, move || outbox.send(payload, output.into(), channel.as_deref())).await
+        aside(&self.node.lanes.sharing, move || outbox.send(payload, output.into(), channel.as_deref())).await
     }
 
     async fn relay(&mut self, output: OutputType, channel: Option<String>) -> wasmtime::Result<Result<(), SendError>> {
@@ -36,7 +36,7 @@ impl Host for State {
             return Ok(outbox.relay(output.into(), channel.as_deref()).map_err(Into::into));
         }
         let outbox = outbox.clone();
-        aside(&self.node.lane, move || outbox.relay(output.into(), channel.as_deref())).await
+        aside(&self.node.lanes.sharing, move || outbox.relay(output.into(), channel.as_deref())).await
     }
 
     fn max_payload(&mut self) -> wasmtime::Result<u64> {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::guests::{Subject, eventually, with_number};
+use crate::engine::standing::Pace;
 use crate::node::NodeError;
 
 async fn still_alive_after(subject: &Subject) {
@@ -19,7 +20,7 @@ async fn a_message_is_handled() {
     let subject = Subject::new(|_| {}).await;
     assert_eq!(subject.ask("echo").await, [b"echo"]);
     assert_eq!(subject.ask("relayed").await, [b"relayed"]);
-    assert!(!subject.engine.0.lane.is_used());
+    assert!(!subject.engine.0.lanes.is_used());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -98,7 +99,7 @@ async fn a_guest_that_sleeps_in_a_host_call_is_woken_by_the_timeout() {
     assert_eq!(subject.handle("w").await, Err(NodeError::TimedOut(Duration::from_millis(100))));
     assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
     // It waited; no thread was needed for that.
-    assert!(!subject.engine.0.lane.is_used());
+    assert!(!subject.engine.0.lanes.is_used());
     still_alive(&subject).await;
 }
 
@@ -107,21 +108,34 @@ async fn a_long_computation_moves_to_the_slow_lane_and_comes_back() {
     let subject = Subject::new(|_| {}).await;
     let payload = with_number(b's', 50);
     assert_eq!(subject.ask(payload.clone()).await, [&payload[..]]);
-    assert!(subject.engine.0.lane.is_used());
+    assert!(subject.engine.0.lanes.is_used());
     assert_eq!(subject.replaced(), 0);
     still_alive(&subject).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_node_of_heavy_messages_starts_them_in_the_slow_lane_until_they_are_light() {
+async fn a_node_of_heavy_messages_starts_them_aside_until_they_are_light() {
     let subject = Subject::new(|_| {}).await;
-    assert_eq!(subject.node.heavy(), 0);
-    for count in 1..=4 {
+    for _ in 0..3 {
+        assert_eq!(subject.node.pace(), Pace::Inline);
         subject.handle(with_number(b's', 20)).await.unwrap();
-        assert_eq!(subject.node.heavy(), count);
     }
+    assert_eq!(subject.node.pace(), Pace::Slow);
     still_alive_after(&subject).await;
-    assert_eq!(subject.node.heavy(), 0);
+    assert_eq!(subject.node.pace(), Pace::Inline);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_kills_its_instances_works_aside_until_it_behaves() {
+    let subject = Subject::new(|_| {}).await;
+    for _ in 0..4 {
+        assert!(subject.handle("t").await.is_err());
+    }
+    assert_eq!(subject.node.pace(), Pace::Suspect);
+    for _ in 0..10 {
+        still_alive(&subject).await;
+    }
+    assert_eq!(subject.node.pace(), Pace::Inline);
 }
 
 #[tokio::test]
@@ -172,5 +186,5 @@ async fn the_clock_rests_when_no_guest_runs() {
     // And it wakes: a loop is still interrupted.
     let payload = with_number(b's', 50);
     assert_eq!(subject.ask(payload.clone()).await, [&payload[..]]);
-    assert!(subject.engine.0.lane.is_used());
+    assert!(subject.engine.0.lanes.is_used());
 }
