@@ -46,4 +46,4 @@ bench: setup ## Benchmarks side by side; prints ratios and rewrites benches/RESU
 	$(CARGO) run --release --workspace --bin benches
 
 bless: ## Rewrite goldens and generated files from what the code says now; review the diff
-	BLESS=1 $(CARGO) test -p krt
+	BLESS=1 $(CARGO) test --workspace --test goldens --test schema

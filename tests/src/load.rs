@@ -141,8 +141,49 @@ async fn connect(address: &str) -> anyhow::Result<SendRequest<Bytes>> {
     Ok(client)
 }
 
-/// One gRPC call: the answer's message bytes.
+/// What a failed call was told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Status {
+    /// gRPC's number.
+    pub code: u32,
+    /// The text, as it stands in the trailers: percent-encoded.
+    pub text: String,
+}
+
+/// One call on a connection of its own: the answer's message bytes, or the status it ended with.
+///
+/// # Errors
+/// The connection failed.
+pub async fn ask(address: &str, path: &str, message: Bytes) -> anyhow::Result<Result<Bytes, Status>> {
+    exchange(&mut connect(address).await?, path, message).await
+}
+
+/// One gRPC call that must succeed: the answer's message bytes.
 async fn call(client: &mut SendRequest<Bytes>, path: &str, message: Bytes) -> anyhow::Result<Bytes> {
+    exchange(client, path, message).await?.map_err(|status| anyhow::anyhow!("the call failed: {status:?}"))
+}
+
+async fn exchange(
+    client: &mut SendRequest<Bytes>,
+    path: &str,
+    message: Bytes,
+) -> anyhow::Result<Result<Bytes, Status>> {
+    let (head, trailers, mut answer) = bytes_of(client, path, message).await?;
+    let told = trailers.as_ref().unwrap_or(&head);
+    let value = |name: &str| told.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let code: u32 = value("grpc-status").parse().context("no grpc-status")?;
+    if code != 0 {
+        return Ok(Err(Status { code, text: value("grpc-message").to_owned() }));
+    }
+    ensure!(answer.len() >= 5, "the answer has no message");
+    Ok(Ok(answer.split_off(5).freeze()))
+}
+
+async fn bytes_of(
+    client: &mut SendRequest<Bytes>,
+    path: &str,
+    message: Bytes,
+) -> anyhow::Result<(http::HeaderMap, Option<http::HeaderMap>, BytesMut)> {
     let request = http::Request::post(format!("http://krt{path}"))
         .header("content-type", "application/grpc")
         .header("te", "trailers")
@@ -161,11 +202,7 @@ async fn call(client: &mut SendRequest<Bytes>, path: &str, message: Bytes) -> an
         body.flow_control().release_capacity(chunk.len())?;
         answer.extend_from_slice(&chunk);
     }
-    let trailers = body.trailers().await?;
-    let status = trailers.as_ref().unwrap_or(&head.headers).get("grpc-status");
-    ensure!(status.is_some_and(|s| s == "0"), "the call failed: {:?}", trailers.as_ref().unwrap_or(&head.headers));
-    ensure!(answer.len() >= 5, "the answer has no message");
-    Ok(answer.split_off(5).freeze())
+    Ok((head.headers, body.trailers().await?, answer))
 }
 
 impl Message {

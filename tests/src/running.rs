@@ -22,7 +22,16 @@ impl Running {
     /// # Panics
     /// When it does not become ready.
     pub fn start(path: &Path, arguments: &[&str]) -> Self {
+        Self::start_with(path, arguments, Stdio::inherit())
+    }
+
+    /// As [`Self::start`], with its log going to `log`.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn start_with(path: &Path, arguments: &[&str], log: Stdio) -> Self {
         let mut child = Command::new(krt_binary())
+            .stderr(log)
             .args(["run", "--output", "json", "--grpc-addr", "127.0.0.1:0", "--web-addr", "127.0.0.1:0"])
             .args(arguments)
             .arg(path)

@@ -2,6 +2,7 @@
 //!
 //! Label values come from the manifest alone, so their number is bounded.
 
+mod allowance;
 mod measurements;
 
 use std::sync::Arc;
@@ -15,6 +16,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
+pub use self::allowance::{Admission, Allowance};
 pub use self::measurements::GaugeMeasurements;
 
 /// 50 µs to 30 s, roughly times three: a warm wasm node is at the one end, a time-out at the other.

@@ -50,7 +50,7 @@ fn source(node: &Node, files: &dyn Files, report: &mut Report<'_>) {
         }
         (None, Some(build)) => {
             let folder = build_source(build);
-            if rules::stays_inside(folder) && files.kind(&rules::normal(folder)) == Some(FileKind::Directory) {
+            if rules::stays_inside(folder) && is_folder(&rules::normal(folder), files) {
                 let message = format!("`src` of node {name} is not built yet: {src}");
                 report.warning("missing-src", at, message, "run `krt build`");
             } else {
@@ -69,6 +69,11 @@ fn source(node: &Node, files: &dyn Files, report: &mut Report<'_>) {
             report.error("missing-src", at, message, help);
         }
     }
+}
+
+/// The package's own root is one, though no file of it.
+fn is_folder(path: &str, files: &dyn Files) -> bool {
+    path.is_empty() || path == "." || files.kind(path) == Some(FileKind::Directory)
 }
 
 fn build_source(build: &Build) -> &At<String> {
@@ -114,8 +119,11 @@ fn proto(krt: &Krt, topology: &Topology, complete: bool, files: &dyn Files, repo
             for problem in problems {
                 report.push(problem);
             }
-            let text =
-                |name: &String| files.read(name, MOST_SHOWN).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+            let text = |name: &String| {
+                let text = String::from_utf8(files.read(name, MOST_SHOWN).ok()?).ok()?;
+                // Columns are counted without it.
+                Some(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
+            };
             names.iter().filter_map(|name| Some(Source::new(name, text(name)?))).collect()
         }
     }

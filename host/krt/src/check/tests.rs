@@ -88,6 +88,8 @@ fn a_component_that_is_not_built_yet_is_a_warning_that_says_how() {
     assert_eq!(problems(&manifest, &files), ["error[missing-source] krt.yml:14"]);
     files.0.insert("nodes/exitpoint/Cargo.toml".into(), Vec::new());
     assert_eq!(problems(&manifest, &files), ["warning[missing-src] krt.yml:11"]);
+    let here = manifest.replace("build: nodes/exitpoint", "build: .");
+    assert_eq!(problems(&here, &files), ["warning[missing-src] krt.yml:11"], "the package's own folder is one");
     let checked = check("krt.yml", manifest.as_bytes(), Some(&files));
     assert_eq!(checked.problems[0].help, "run `krt build`");
     assert!(checked.topology.is_some());

@@ -1,34 +1,26 @@
 //! What a guest says, as log lines that cannot be mistaken for anybody else's, and no more of them than a node may write.
 
 use std::borrow::Cow;
-use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
 use super::bindings::krt::node::logging::Level;
 use super::node::Identity;
+use crate::telemetry::{Admission, Allowance};
 
-const WINDOW: Duration = Duration::from_secs(1);
+/// An empty line is not free.
+const LINE: usize = 32;
 
 /// The log of one node: all its instances write through it.
 pub(super) struct GuestLog {
     workflow: String,
     node: String,
     line: usize,
-    per_second: usize,
-    window: Mutex<Window>,
-}
-
-struct Window {
-    since: Instant,
-    bytes: usize,
-    dropped: usize,
+    allowance: Allowance,
 }
 
 impl GuestLog {
     pub(super) fn new(identity: &Identity, line: usize, per_second: usize) -> Self {
-        let window = Window { since: Instant::now(), bytes: 0, dropped: 0 };
         let Identity { workflow, node, .. } = identity;
-        Self { workflow: workflow.clone(), node: node.clone(), line, per_second, window: Mutex::new(window) }
+        Self { workflow: workflow.clone(), node: node.clone(), line, allowance: Allowance::new(per_second) }
     }
 
     /// The longest line in bytes.
@@ -43,7 +35,7 @@ impl GuestLog {
         }
         let text = cut(text, self.line);
         let fields = render(fields, self.line);
-        let (admitted, dropped) = self.admit(text.len() + fields.len());
+        let Admission { admitted, dropped } = self.allowance.admit(LINE + text.len() + fields.len());
         self.tell_dropped(request_id, dropped);
         if admitted {
             self.emit(level, request_id, &clean(text), &clean(&fields));
@@ -53,7 +45,7 @@ impl GuestLog {
     /// What killed an instance. The host says it, but the guest decides how often: it comes out of the same allowance.
     pub(super) fn fault(&self, request_id: &str, text: &str, backtrace: &str) {
         let text = cut(text, self.line);
-        let (admitted, dropped) = self.admit(text.len() + backtrace.len());
+        let Admission { admitted, dropped } = self.allowance.admit(LINE + text.len() + backtrace.len());
         self.tell_dropped(request_id, dropped);
         if admitted {
             let Self { workflow, node, .. } = self;
@@ -70,24 +62,6 @@ impl GuestLog {
         if dropped > 0 {
             self.emit(Level::Warn, request_id, &format!("{dropped} log lines of this node were dropped: too many"), "");
         }
-    }
-
-    /// Whether a line of `bytes` fits, and how many lines to report as dropped.
-    fn admit(&self, bytes: usize) -> (bool, usize) {
-        let mut window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut dropped = 0;
-        if window.since.elapsed() >= WINDOW {
-            dropped = window.dropped;
-            *window = Window { since: Instant::now(), bytes: 0, dropped: 0 };
-        }
-        // An empty line is not free.
-        let bytes = bytes + 32;
-        if window.bytes + bytes > self.per_second {
-            window.dropped += 1;
-            return (false, dropped);
-        }
-        window.bytes += bytes;
-        (true, dropped)
     }
 
     fn emit(&self, level: Level, request_id: &str, text: &str, fields: &str) {
@@ -113,7 +87,7 @@ impl GuestLog {
 
 impl Drop for GuestLog {
     fn drop(&mut self) {
-        let dropped = self.window.get_mut().unwrap_or_else(PoisonError::into_inner).dropped;
+        let dropped = self.allowance.dropped();
         self.tell_dropped("", dropped);
     }
 }

@@ -265,7 +265,9 @@ impl Attendant {
         let Runner { workflow, node_name: node, retry, .. } = &self.runner;
         let delay = retry.delay_after(delivery.attempt);
         let (request_id, attempt, error) = (request_id(outbox), delivery.attempt, error.to_string());
-        tracing::warn!(workflow, node, request_id, attempt, ?delay, error = ?cut(&error), "comes again");
+        if self.instruments.may_tell() {
+            tracing::warn!(workflow, node, request_id, attempt, ?delay, error = ?cut(&error), "comes again");
+        }
         Settled::Nack(delay)
     }
 
@@ -288,7 +290,8 @@ impl Attendant {
         let from = Message::decode(delivery.payload.clone()).map(|m| m.from_node).unwrap_or_default();
         let text = format!("error in node {node:?} executing handler for node {from:?}: {cause}");
         let (text, request_id) = (cut(&text), request_id(Some(outbox)));
-        tracing::info!(workflow, node, request_id, error = ?text, "an error goes out");
+        // An error that is data is the node's own business; of one that is not, a line stands here already.
+        tracing::debug!(workflow, node, request_id, error = ?text, "an error goes out");
         if let Err(error) = outbox.send_error(text) {
             // A request id that fills the limit by itself. Nothing smaller can be said, and waiting would not help.
             tracing::error!(workflow, node, %error, "the ERROR envelope cannot be sent");
@@ -307,7 +310,9 @@ impl Attendant {
         let cause = Cause { workflow, node, request_id, reason: &reason, backtrace };
         bus.publish(dead_letter::publication(dead_letters, delivery, &cause, bus.max_payload())).await?;
         self.instruments.dead_letters.inc();
-        tracing::error!(workflow, node, request_id, attempt = delivery.attempt, reason = ?cut(&reason), "given up");
+        if self.instruments.may_tell() {
+            tracing::error!(workflow, node, request_id, attempt = delivery.attempt, reason = ?cut(&reason), "given up");
+        }
         Ok(())
     }
 }

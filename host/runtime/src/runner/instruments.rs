@@ -4,9 +4,15 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::node::NodeError;
-use crate::telemetry::{Metrics, NodeLabels, OutcomeLabels};
+use crate::telemetry::{Admission, Allowance, Metrics, NodeLabels, OutcomeLabels};
+
+/// Lines a second about messages that failed. Whoever sends them decides how many there are: what is beyond this is
+/// counted, and stands in the metrics and the dead letters.
+const LINES: usize = 20;
 
 pub(super) struct Instruments {
+    labels: NodeLabels,
+    lines: Allowance,
     pub(super) elapsed: Histogram,
     pub(super) redeliveries: Counter,
     pub(super) dead_letters: Counter,
@@ -28,6 +34,7 @@ impl Instruments {
             metrics.messages.get_or_create_owned(&OutcomeLabels { workflow, node, outcome })
         };
         Self {
+            lines: Allowance::new(LINES),
             elapsed: metrics.elapsed.get_or_create_owned(&labels),
             redeliveries: metrics.redeliveries.get_or_create_owned(&labels),
             dead_letters: metrics.dead_letters.get_or_create_owned(&labels),
@@ -39,7 +46,18 @@ impl Instruments {
             timed_out: outcome("timed_out"),
             limit_exceeded: outcome("limit_exceeded"),
             publish: outcome("publish"),
+            labels,
         }
+    }
+
+    /// Whether another line about a failed message may be written.
+    pub(super) fn may_tell(&self) -> bool {
+        let Admission { admitted, dropped } = self.lines.admit(1);
+        if dropped > 0 {
+            let NodeLabels { workflow, node } = &self.labels;
+            tracing::warn!(workflow, node, "{dropped} lines about failed messages were left out: too many");
+        }
+        admitted
     }
 
     /// Counts how a handling ended.

@@ -115,7 +115,10 @@ fn explain(status: Status) -> anyhow::Error {
     match status.code() {
         Code::Unimplemented => anyhow!("the server has no gRPC reflection, so its methods cannot be found out"),
         Code::Unavailable | Code::Internal if is_transport(&status) => {
-            anyhow!("the server does not speak gRPC; is this the web port? ({})", status.message())
+            anyhow!(
+                "the server does not speak gRPC in plain text; is this the web port, or does it want --tls? ({})",
+                status.message()
+            )
         }
         _ => anyhow!("the server could not be asked for its methods: {name}: {}", status.message()),
     }

@@ -51,6 +51,12 @@ fn attempt(ctx: &Context, incoming: Incoming) -> Result {
             }
             "flooded".into()
         }
+        "huge" => {
+            // Zeroes that nobody wrote: a list as long as a 32-bit guest can have one.
+            let value = vec![0; argument.parse().context("a number of bytes")?];
+            ctx.send_any(Any { type_url: "type.googleapis.com/hostile.Answer".into(), value })?;
+            "sent".into()
+        }
         "recurse" => recurse(1).to_string(),
         "panic" => panic!("{argument}"),
         "exit" => std::process::exit(3),
