@@ -2,6 +2,7 @@
 
 pub mod command;
 pub mod guests;
+pub mod interop;
 pub mod load;
 pub mod nats;
 pub mod running;
