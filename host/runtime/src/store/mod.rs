@@ -1,6 +1,8 @@
 //! The ports to what outlives a message: key-value buckets and object stores. Adapters beneath.
 
+pub mod contract;
 pub mod embedded;
+pub mod nats;
 
 use std::sync::Arc;
 
@@ -17,7 +19,8 @@ pub trait Stores: Send + Sync + 'static {
 
 /// A key-value bucket: text by key, history of one.
 ///
-/// Keys consist of letters, digits and `-/_=.`, do not begin or end with `.`, and are not empty (contract, trap 23).
+/// Keys consist of letters, digits and `-/_=.`, do not begin or end with `.`, have no two in a row, and are not empty
+/// (contract, trap 23).
 pub trait KeyValue: Send + Sync + 'static {
     /// The value, or none.
     fn get(&self, key: String) -> BoxFuture<'static, Result<Option<String>, StoreError>>;
@@ -33,7 +36,7 @@ pub trait ObjectStore: Send + Sync + 'static {
     fn get(&self, name: String, limit: usize) -> BoxFuture<'static, Result<Bytes, StoreError>>;
     /// Creates or replaces.
     fn save(&self, name: String, data: Bytes) -> BoxFuture<'static, Result<(), StoreError>>;
-    /// All names, sorted.
+    /// All names, sorted; refused when they have more than [`MAX_LISTING`] bytes.
     fn list(&self) -> BoxFuture<'static, Result<Vec<String>, StoreError>>;
     /// Removes.
     fn delete(&self, name: String) -> BoxFuture<'static, Result<(), StoreError>>;
@@ -41,6 +44,9 @@ pub trait ObjectStore: Send + Sync + 'static {
 
 /// Bytes of a key or an object's name: NATS puts it into a subject, and subjects of some kilobytes are refused.
 pub const MAX_NAME: usize = 1024;
+
+/// Bytes of all names that a listing gives: some tens of thousands of names.
+pub const MAX_LISTING: usize = 4 << 20;
 
 /// Why a store did not do it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -60,6 +66,9 @@ pub enum StoreError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// There is something, and it is not what the store can give: not text, damaged.
+    #[error("{0}")]
+    Unreadable(String),
     /// Not permitted.
     #[error("denied: {0}")]
     Denied(String),
@@ -74,9 +83,11 @@ pub enum StoreError {
 /// [`StoreError::InvalidName`], which says what a key consists of.
 pub fn check_key(key: &str) -> Result<(), StoreError> {
     let known = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '/' | '_' | '=' | '.');
-    if key.is_empty() || key.len() > MAX_NAME || key.starts_with('.') || key.ends_with('.') || !key.chars().all(known) {
+    // A key is some tokens of a subject, and tokens are not empty.
+    if key.len() > MAX_NAME || key.split('.').any(str::is_empty) || !key.chars().all(known) {
         return Err(StoreError::InvalidName(format!(
-            "{:?} is not a key: at most {MAX_NAME} letters, digits and -/_=. without a dot at either end",
+            "{:?} is not a key: at most {MAX_NAME} letters, digits and -/_=. without a dot at either end or beside \
+             another",
             excerpt(key)
         )));
     }

@@ -1,5 +1,8 @@
 //! `krt:node/configuration`: settings in three scopes.
 
+use futures::TryStreamExt as _;
+use futures::stream::FuturesOrdered;
+
 use crate::engine::bindings::krt::node::configuration::{Error, Host, Scope};
 use crate::engine::node::Configuration;
 use crate::engine::state::State;
@@ -35,16 +38,22 @@ impl From<StoreError> for Error {
             StoreError::TooLarge { limit } => Self::TooLarge(limit as u64),
             StoreError::Denied(why) => Self::Denied(why),
             StoreError::Unavailable(why) => Self::Unavailable(why),
-            error @ (StoreError::NoBucket(_) | StoreError::NotFound(_)) => Self::Other(error.to_string()),
+            error @ (StoreError::NoBucket(_) | StoreError::NotFound(_) | StoreError::Unreadable(_)) => {
+                Self::Other(error.to_string())
+            }
         }
     }
 }
 
 async fn look_up(buckets: &Configuration, key: String, scope: Option<Scope>) -> Result<Option<String>, Error> {
     let Some(scope) = scope else {
-        for scope in UPWARD {
-            if let Some(value) = bucket(buckets, scope).get(key.clone()).await? {
-                return Ok(Some(value));
+        // Asked side by side, so that the answer takes one round trip wherever it is; the narrowest scope still wins, and
+        // what a wider one would have said does not matter then.
+        let mut answers: FuturesOrdered<_> =
+            UPWARD.into_iter().map(|scope| bucket(buckets, scope).get(key.clone())).collect();
+        while let Some(value) = answers.try_next().await? {
+            if value.is_some() {
+                return Ok(value);
             }
         }
         return Ok(None);

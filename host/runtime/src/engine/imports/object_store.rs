@@ -81,7 +81,7 @@ impl From<StoreError> for Error {
             StoreError::TooLarge { limit } => Self::TooLarge(limit as u64),
             StoreError::Denied(why) => Self::Denied(why),
             StoreError::Unavailable(why) => Self::Unavailable(why),
-            StoreError::NoBucket(_) => Self::Other(error.to_string()),
+            StoreError::NoBucket(_) | StoreError::Unreadable(_) => Self::Other(error.to_string()),
         }
     }
 }
