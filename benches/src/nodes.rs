@@ -14,7 +14,7 @@ use krt_host::message::{Message, MessageType, Payload};
 use krt_host::node::{FnNode, Node, NodeError};
 use krt_host::outbox::{DEFAULT_MAX_OUTPUTS, OutboxOptions, OutputType};
 use krt_host::runner::Runner;
-use krt_host::telemetry::Metrics;
+use krt_host::telemetry::{Health, Metrics};
 use tokio_util::sync::CancellationToken;
 
 use crate::guests::Guests;
@@ -101,6 +101,7 @@ async fn round(topology: &Topology, node: Arc<dyn Node>, bytes: usize, count: us
         timeout: None,
         ack_wait: krt::plan::ACK_WAIT,
         dead_letters: "dead-letters".into(),
+        ready: Arc::new(Health::default().part("subscriptions")),
         metrics: Arc::new(Metrics::default()),
         grace: Duration::from_secs(1),
     };

@@ -24,7 +24,7 @@ use self::intake::Intake;
 use crate::bus::{Bus, Consumer};
 use crate::node::Node;
 use crate::outbox::OutboxOptions;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Metrics, Part};
 
 /// How long a drain waits for what is in hand, unless told otherwise: two thirds of the 30 s that Kubernetes gives a pod.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(20);
@@ -59,6 +59,8 @@ pub struct Runner {
     pub dead_letters: Arc<str>,
     /// How long a drain waits for what is in hand before it leaves it to redelivery.
     pub grace: Duration,
+    /// Says whether all consumers are bound.
+    pub ready: Arc<Part>,
     /// Where counts and times go.
     pub metrics: Arc<Metrics>,
 }

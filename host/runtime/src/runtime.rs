@@ -2,33 +2,43 @@
 //!
 //! Everything is handed in: nothing here reads arguments or the environment, prints, or judges a manifest.
 
-use std::collections::HashMap;
-use std::path::PathBuf;
+mod host;
+mod nodes;
+mod place;
+
 use std::sync::Arc;
 
 use anyhow::{Context as _, bail};
-use futures::future::try_join_all;
-use krt::names::{self, Names};
-use krt::plan;
+use krt::plan::Plan;
 use krt::proto::Proto;
-use krt::topology::{Node as NodeSpec, NodeKind, StoreScope, Topology, Wasm, Workflow};
+use krt::topology::{NodeKind, Topology};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::artifact::Package;
+use crate::bus::Bus;
 use crate::bus::embedded::{EmbeddedBus, EmbeddedBusOptions};
-use crate::bus::{Bus, Consumer};
-use crate::engine::{self, Component, Configuration, Engine, Identity, NodeOptions};
+use crate::engine::Engine;
 use crate::entrypoint::{self, Entrypoint, EntrypointOptions, MethodRoute};
-use crate::outbox::{DEFAULT_MAX_OUTPUTS, OutboxOptions};
-use crate::runner::Runner;
 use crate::store::Stores;
 use crate::store::embedded::EmbeddedStores;
 use crate::telemetry::{Health, Measurements, Metrics};
 
-/// Bytes of a component that are read at most. Python guests with their libraries reach some tens of MiB.
-const MAX_COMPONENT: usize = 512 << 20;
+pub use host::Host;
+pub use nodes::NodeParts;
+pub use place::Placement;
+
+/// The bus and the stores of a version, with its plan applied.
+#[derive(Clone)]
+pub struct Backend {
+    /// Where messages go and come from.
+    pub bus: Arc<dyn Bus>,
+    /// What nodes keep things in.
+    pub stores: Arc<dyn Stores>,
+    /// Deliveries that may be on their way to a node beyond those it holds: about a round trip's worth.
+    pub prefetch: usize,
+}
 
 /// How a version runs in this process.
 pub struct RunOptions {
@@ -38,8 +48,8 @@ pub struct RunOptions {
     pub variables: Vec<(String, String)>,
     /// What compiles and holds components.
     pub engine: Engine,
-    /// Limits of the embedded bus.
-    pub bus: EmbeddedBusOptions,
+    /// Bus and stores.
+    pub backend: Backend,
     /// What callers may use; its grace bounds the nodes' drain, too.
     pub limits: entrypoint::Limits,
     /// TLS for gRPC.
@@ -61,6 +71,18 @@ pub struct Version {
     health: Health,
 }
 
+impl Backend {
+    /// Of this process alone, with `plan` applied; gone with it.
+    pub fn embedded(plan: &Plan, options: EmbeddedBusOptions) -> Self {
+        let bus = EmbeddedBus::new(options);
+        bus.apply(plan);
+        let stores = EmbeddedStores::new();
+        stores.apply(plan);
+        // There is no way between the two that would have to be kept full.
+        Self { bus, stores, prefetch: 1 }
+    }
+}
+
 /// Loads and starts every node of `topology`, whose methods are those of `proto`.
 ///
 /// # Errors
@@ -73,44 +95,34 @@ pub async fn start(
     options: RunOptions,
 ) -> anyhow::Result<Version> {
     refuse_native_nodes(&topology)?;
-    let plan = plan::plan(&topology, &options.runtime_id);
-    let bus = EmbeddedBus::new(options.bus.clone());
-    bus.apply(&plan);
-    let stores = EmbeddedStores::new();
-    stores.apply(&plan);
-
-    let components = load_components(package, &topology, &options.engine).await?;
-    let parts = Parts {
-        names: Names::new(&options.runtime_id, &topology.version),
-        package: package.root().to_owned(),
-        bus: bus.clone(),
-        stores,
-        options: &options,
+    let RunOptions { runtime_id, variables, engine, backend, limits, tls, metrics, measurements, health } = options;
+    let bus = backend.bus.clone();
+    let parts = NodeParts {
+        backend,
+        engine,
+        variables,
+        measurements,
+        metrics: metrics.clone(),
+        health: health.clone(),
+        grace: limits.grace,
     };
-    let starts = topology.workflows.iter().flat_map(|workflow| {
-        let (parts, components) = (&parts, &components);
-        workflow.nodes.iter().filter_map(move |node| match &node.kind {
-            NodeKind::Wasm(wasm) => Some(parts.runner(workflow, node, wasm, &components[&node.src])),
-            NodeKind::Native { .. } => None,
-        })
-    });
-    let starting = try_join_all(starts).await?;
+    let starting = parts.start(&Placement::all(&topology, &runtime_id), package).await?;
     let entrypoint = Entrypoint::new(EntrypointOptions {
-        methods: MethodRoute::all(&topology, &options.runtime_id, &proto)?,
+        methods: MethodRoute::all(&topology, &runtime_id, &proto)?,
         proto,
         topology,
         bus,
-        metrics: options.metrics,
-        health: options.health.clone(),
-        limits: options.limits,
-        tls: options.tls,
+        metrics,
+        health: health.clone(),
+        limits,
+        tls,
     })?;
     let stop_nodes = CancellationToken::new();
     let mut runners = JoinSet::new();
     for runner in starting {
         runners.spawn(runner.run(stop_nodes.clone()));
     }
-    Ok(Version { entrypoint, runners, stop_nodes, health: options.health })
+    Ok(Version { entrypoint, runners, stop_nodes, health })
 }
 
 impl Version {
@@ -145,105 +157,6 @@ impl Version {
     }
 }
 
-/// What all nodes of a version are made from.
-struct Parts<'a> {
-    names: Names,
-    package: PathBuf,
-    bus: Arc<dyn Bus>,
-    stores: Arc<EmbeddedStores>,
-    options: &'a RunOptions,
-}
-
-impl Parts<'_> {
-    async fn runner(
-        &self,
-        workflow: &Workflow,
-        node: &NodeSpec,
-        wasm: &Wasm,
-        component: &Component,
-    ) -> anyhow::Result<Runner> {
-        let stream = self.names.stream(&workflow.method);
-        let options = self.node_options(workflow, node, wasm).await?;
-        let handler = self
-            .options
-            .engine
-            .node(component, options)
-            .await
-            .with_context(|| format!("node {:?} of workflow {:?} did not start", node.name, workflow.name))?;
-        let subject: Arc<str> = names::node_subject(&stream, &node.name).into();
-        let consumers = node.subscriptions.iter().map(|subscription| Consumer::Durable {
-            name: names::durable(&workflow.subject(&stream, subscription), &node.name),
-            stream: stream.clone(),
-            prefetch: 1,
-        });
-        let concurrency = instances(node, wasm);
-        Ok(Runner {
-            consumers: consumers.collect(),
-            outbox: Arc::new(OutboxOptions {
-                bus: self.bus.clone(),
-                node: node.name.clone(),
-                subject,
-                max_outputs: DEFAULT_MAX_OUTPUTS,
-            }),
-            node: handler,
-            bus: self.bus.clone(),
-            workflow: workflow.name.clone(),
-            node_name: node.name.clone(),
-            concurrency,
-            retry: wasm.retry.clone(),
-            // The engine bounds each message, host calls included.
-            timeout: None,
-            ack_wait: plan::ACK_WAIT,
-            dead_letters: format!("{}.{}.{}", self.names.dead_letters(), workflow.name, node.name).into(),
-            metrics: self.options.metrics.clone(),
-            grace: self.options.limits.grace,
-        })
-    }
-
-    async fn node_options(&self, workflow: &Workflow, node: &NodeSpec, wasm: &Wasm) -> anyhow::Result<NodeOptions> {
-        let Self { names, stores, options, .. } = self;
-        let object_store = match &node.object_store {
-            None => None,
-            Some(store) => {
-                let bucket = match store.scope {
-                    StoreScope::Project => names.object_store_project(&store.name),
-                    StoreScope::Workflow => names.object_store_workflow(&workflow.name, &store.name),
-                };
-                Some(stores.object_store(&bucket).await?)
-            }
-        };
-        Ok(NodeOptions {
-            identity: Identity {
-                runtime_id: names.runtime_id().to_owned(),
-                version: names.version().to_owned(),
-                // There is no database that numbers versions: the name is the id.
-                version_id: names.version().to_owned(),
-                workflow: workflow.name.clone(),
-                node: node.name.clone(),
-            },
-            wasm: wasm.clone(),
-            replicas: node.replicas,
-            environment: options.variables.clone(),
-            package: Some(self.package.clone()),
-            configuration: Configuration {
-                node: stores.key_value(&names.key_value_node(&workflow.name, &node.name)).await?,
-                workflow: stores.key_value(&names.key_value_workflow(&workflow.name)).await?,
-                project: stores.key_value(&names.key_value_project()).await?,
-            },
-            object_store,
-            measurements: options.measurements.clone(),
-            metrics: options.metrics.clone(),
-            max_payload: self.bus.max_payload(),
-            limits: engine::Limits::default(),
-        })
-    }
-}
-
-/// One replica is `concurrency` instances; in one process all replicas share the node's loop.
-fn instances(node: &NodeSpec, wasm: &Wasm) -> usize {
-    (node.replicas as usize).saturating_mul(wasm.concurrency as usize)
-}
-
 fn refuse_native_nodes(topology: &Topology) -> anyhow::Result<()> {
     for workflow in &topology.workflows {
         for node in &workflow.nodes {
@@ -258,33 +171,4 @@ fn refuse_native_nodes(topology: &Topology) -> anyhow::Result<()> {
         }
     }
     Ok(())
-}
-
-/// Each component once, however many nodes are made of it; compiled side by side.
-async fn load_components(
-    package: &Package,
-    topology: &Topology,
-    engine: &Engine,
-) -> anyhow::Result<HashMap<String, Component>> {
-    let mut tasks = JoinSet::new();
-    let mut seen = HashMap::new();
-    for node in topology.workflows.iter().flat_map(|workflow| &workflow.nodes) {
-        if seen.insert(node.src.clone(), ()).is_some() {
-            continue;
-        }
-        let (package, engine, src) = (package.clone(), engine.clone(), node.src.clone());
-        tasks.spawn_blocking(move || {
-            // Reading and compiling both block, the latter for seconds when nothing is cached.
-            let bytes =
-                package.read(&src, MAX_COMPONENT).with_context(|| format!("component {src:?} cannot be read"))?;
-            let component = engine.load(&src, &bytes).with_context(|| format!("component {src:?} was refused"))?;
-            anyhow::Ok((src, component))
-        });
-    }
-    let mut components = HashMap::new();
-    while let Some(loaded) = tasks.join_next().await {
-        let (src, component) = loaded.context("loading a component panicked")??;
-        components.insert(src, component);
-    }
-    Ok(components)
 }

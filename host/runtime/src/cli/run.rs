@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
+use krt::plan::plan;
 use krt::problem::Problem;
 use krt::proto::Proto;
 use krt::topology::Topology;
@@ -21,7 +22,7 @@ use crate::artifact::{self, Package};
 use crate::bus::embedded::EmbeddedBusOptions;
 use crate::engine::{Engine, EngineOptions};
 use crate::entrypoint::{Limits, Tls};
-use crate::runtime::{self, RunOptions};
+use crate::runtime::{self, Backend, RunOptions};
 use crate::telemetry::{GaugeMeasurements, Health, Metrics};
 
 /// Bytes of a PEM file: far more than any chain needs.
@@ -109,7 +110,10 @@ async fn serve(
         runtime_id: args.runtime_id.clone(),
         variables,
         engine,
-        bus: EmbeddedBusOptions { max_payload: args.max_message as usize, ..EmbeddedBusOptions::default() },
+        backend: Backend::embedded(
+            &plan(&topology, &args.runtime_id),
+            EmbeddedBusOptions { max_payload: args.max_message as usize, ..EmbeddedBusOptions::default() },
+        ),
         limits: Limits {
             default_timeout: Duration::from_secs_f64(args.timeout),
             max_in_flight: args.max_in_flight as usize,

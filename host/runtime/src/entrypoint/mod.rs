@@ -5,7 +5,7 @@
 //!
 //! # Layout
 //! `calls` is one call, whoever made it: admission, envelope, publication, answer. `replies` matches answers by id.
-//! `grpc` (with `frame`) and `web` (with `json` and `page`) are its two front ends, `listen` what both stand
+//! `grpc` (with `frame`) and `web` (with `json`, `page` and `probes`) are its two front ends, `listen` what both stand
 //! on: connections, TLS, drain.
 
 mod calls;
@@ -15,6 +15,7 @@ mod grpc;
 pub(crate) mod json;
 mod listen;
 mod page;
+mod probes;
 mod replies;
 mod routes;
 #[cfg(test)]
@@ -39,6 +40,7 @@ use crate::telemetry::{Health, Metrics, Part};
 use calls::Calls;
 use grpc::Grpc;
 use listen::{Acceptor, Connections};
+pub use probes::Probes;
 use replies::Replies;
 use routes::Routes;
 pub(crate) use routes::code_name;

@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::routes::{Route, Target, code_name};
-use super::{State, frame, grpc, json, page};
+use super::{State, frame, grpc, json, page, probes};
 
 /// Time in which a client must have sent its request's headers.
 const HEADERS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -58,11 +58,9 @@ pub(super) async fn connection(router: Router, socket: TcpStream, closing: Cance
 
 /// All pages.
 pub(super) fn router(state: Arc<State>) -> Router {
+    let probes = probes::router(state.health.clone(), state.metrics.clone());
     Router::new()
         .route("/", get(status))
-        .route("/live", get(|| async { "alive\n" }))
-        .route("/ready", get(ready))
-        .route("/metrics", get(metrics))
         .route("/proto", get(|| async { Redirect::permanent("/proto/") }))
         .route("/proto/", get(protos))
         .route("/proto/{*path}", get(proto))
@@ -72,27 +70,15 @@ pub(super) fn router(state: Arc<State>) -> Router {
             Failure { http: StatusCode::NOT_FOUND, code: Code::NotFound, message }
         })
         .with_state(state)
+        .merge(probes)
 }
 
 async fn status(Shared(state): Shared<Arc<State>>) -> Response {
     let sources: Vec<_> = state.sources.keys().map(String::as_str).collect();
-    let waiting = (!state.health.is_ready()).then(|| waiting(&state));
+    let waiting = (!state.health.is_ready()).then(|| probes::waiting(&state.health));
     let in_flight = state.calls.in_flight();
     let shown = page::Shown { topology: &state.topology, routes: &state.routes, sources: &sources, waiting, in_flight };
     html(page::status(&shown))
-}
-
-async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
-    if state.health.is_ready() {
-        return "ready\n".into_response();
-    }
-    let text = format!("not ready: {}\n", waiting(&state).join(", "));
-    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
-}
-
-async fn metrics(Shared(state): Shared<Arc<State>>) -> Response {
-    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-    ([(CONTENT_TYPE, kind)], state.metrics.encode()).into_response()
 }
 
 async fn protos(Shared(state): Shared<Arc<State>>) -> Response {
@@ -220,11 +206,6 @@ async fn read(body: Body, limit: usize) -> Result<Bytes, Failure> {
         }),
         Err(error) => Err(Status::cancelled(format!("the request broke off: {error}")).into()),
     }
-}
-
-fn waiting(state: &State) -> Vec<String> {
-    let parts: Vec<_> = state.health.waiting_for().iter().map(ToString::to_string).collect();
-    if parts.is_empty() { vec!["nodes are starting or stopping".to_owned()] } else { parts }
 }
 
 fn html(text: String) -> Response {

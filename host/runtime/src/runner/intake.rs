@@ -12,6 +12,7 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::Runner;
 use crate::bus::{Bus, Consumer, Deliveries, Delivery, SubscribeError};
+use crate::telemetry::Part;
 
 /// First pause before another try to bind; it doubles.
 const BACKOFF: Duration = Duration::from_millis(100);
@@ -23,6 +24,9 @@ pub(super) struct Intake {
     sources: Vec<Source>,
     /// Whose turn it is to be looked at first.
     turn: usize,
+    /// Every source is bound, as last told.
+    bound: bool,
+    ready: Arc<Part>,
     stop: CancellationToken,
     stopped: Pin<Box<WaitForCancellationFutureOwned>>,
 }
@@ -51,7 +55,8 @@ impl Intake {
             failures: 0,
         };
         let sources = runner.consumers.iter().map(source).collect();
-        Self { sources, turn: 0, stopped: Box::pin(stop.clone().cancelled_owned()), stop }
+        let ready = runner.ready.clone();
+        Self { sources, turn: 0, bound: false, ready, stopped: Box::pin(stop.clone().cancelled_owned()), stop }
     }
 
     /// The next delivery; none once stopped. Cancel-safe.
@@ -70,6 +75,10 @@ impl Intake {
                 self.turn = (index + 1) % number;
                 return Poll::Ready(Some(delivery));
             }
+        }
+        let bound = self.sources.iter().all(|source| matches!(source.state, State::Bound(_)));
+        if std::mem::replace(&mut self.bound, bound) != bound {
+            self.ready.set_ready(bound);
         }
         // Only now: a busy node does not pay for this registration a message.
         self.stopped.as_mut().poll(context).map(|()| None)

@@ -127,11 +127,14 @@ async fn a_lost_consumer_is_bound_again_with_growing_pauses() {
     let counted = tries.clone();
     let flow = Flow::on(&[("etl", &["entrypoint"])], |_| None, move || counted.fetch_add(1, Ordering::SeqCst) < 4);
     let mut outputs = flow.watch("etl").await;
+    flow.health.set_ready(true);
     let since = Instant::now();
     flow.run("etl", appending("etl"));
+    assert!(!flow.health.is_ready(), "a node that hears nothing is not ready");
     flow.request("r1", "a").await;
     assert_eq!(text(&flow.next(&mut outputs).await), "a>etl");
     assert_eq!(tries.load(Ordering::SeqCst), 5);
+    flow.health.until(true).await;
     // 100 + 200 + 400 + 800 ms, each rounded up to the timer's millisecond.
     let elapsed = since.elapsed().as_millis();
     assert!((1500..1510).contains(&elapsed), "{elapsed} ms");

@@ -18,7 +18,7 @@ use crate::message::{Message, MessageType, Payload};
 use crate::node::Node;
 use crate::outbox::{DEFAULT_MAX_OUTPUTS, OutboxOptions};
 use crate::runner::Runner;
-use crate::telemetry::Metrics;
+use crate::telemetry::{Health, Metrics};
 
 pub(super) const STREAM: &str = "kre_v1_M";
 pub(super) const DEAD: &str = "dead-letters_kre_v1.w.node";
@@ -27,6 +27,7 @@ pub(super) const ACK_WAIT: Duration = Duration::from_secs(30);
 pub(super) struct Flow {
     pub(super) bus: Arc<Moody>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) health: Health,
     pub(super) stop: CancellationToken,
     pub(super) plan: Plan,
 }
@@ -76,7 +77,7 @@ impl Flow {
         let inner = EmbeddedBus::new(EmbeddedBusOptions::default());
         inner.apply(&plan);
         let bus = Arc::new(Moody { inner, refuses: Box::new(refuses), loses: Box::new(loses) });
-        Self { bus, metrics: Arc::default(), stop: CancellationToken::new(), plan }
+        Self { bus, metrics: Arc::default(), health: Health::default(), stop: CancellationToken::new(), plan }
     }
 
     pub(super) fn run(&self, name: &str, node: Arc<dyn Node>) -> JoinHandle<()> {
@@ -108,6 +109,7 @@ impl Flow {
             ack_wait: ACK_WAIT,
             dead_letters: DEAD.into(),
             grace: Duration::from_secs(5),
+            ready: Arc::new(self.health.part("the subscriptions")),
             metrics: self.metrics.clone(),
         };
         with(&mut runner);

@@ -1,0 +1,142 @@
+//! Wasm nodes, from placements to runners: components loaded once each, instances made, `init` run.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use futures::future::try_join_all;
+use krt::plan;
+use tokio::task::JoinSet;
+
+use super::Backend;
+use super::place::Placement;
+use crate::artifact::Package;
+use crate::engine::{self, Component, Configuration, Engine, NodeOptions};
+use crate::outbox::{DEFAULT_MAX_OUTPUTS, OutboxOptions};
+use crate::runner::Runner;
+use crate::telemetry::{Health, Measurements, Metrics};
+
+/// Bytes of a component that are read at most. Python guests with their libraries reach some tens of MiB.
+const MAX_COMPONENT: usize = 512 << 20;
+
+/// What nodes are made from, beside their placements.
+#[derive(Clone)]
+pub struct NodeParts {
+    /// Bus and stores.
+    pub backend: Backend,
+    /// What compiles and holds components.
+    pub engine: Engine,
+    /// Values of the manifest's configuration variables: the nodes' environment.
+    pub variables: Vec<(String, String)>,
+    /// Where the measurements of nodes go.
+    pub measurements: Arc<dyn Measurements>,
+    /// Where metrics go.
+    pub metrics: Arc<Metrics>,
+    /// Where each node says whether it hears its subscriptions.
+    pub health: Health,
+    /// How long a drain waits for what is in hand.
+    pub grace: Duration,
+}
+
+impl NodeParts {
+    /// Loads and starts the nodes of `placements`, whose files are in `package`.
+    ///
+    /// # Errors
+    /// A component that cannot be loaded, a bucket that is not there, a node whose `init` fails.
+    pub async fn start(&self, placements: &[Placement], package: &Package) -> anyhow::Result<Vec<Runner>> {
+        let components = load_components(package, placements, &self.engine).await?;
+        let root = package.root();
+        try_join_all(placements.iter().map(|place| self.runner(place, &components[&place.src], root.to_owned()))).await
+    }
+
+    async fn runner(&self, place: &Placement, component: &Component, root: PathBuf) -> anyhow::Result<Runner> {
+        let Placement { identity, wasm, replicas, .. } = place;
+        let engine::Identity { workflow, node, .. } = identity;
+        let starting = async {
+            let options = self.options(place, root).await?;
+            anyhow::Ok(self.engine.node(component, options).await?)
+        };
+        let handler =
+            starting.await.with_context(|| format!("node {node:?} of workflow {workflow:?} did not start"))?;
+        let Backend { bus, prefetch, .. } = &self.backend;
+        Ok(Runner {
+            consumers: place.consumers(*prefetch),
+            outbox: Arc::new(OutboxOptions {
+                bus: bus.clone(),
+                node: node.clone(),
+                subject: place.output.as_str().into(),
+                max_outputs: DEFAULT_MAX_OUTPUTS,
+            }),
+            node: handler,
+            bus: bus.clone(),
+            workflow: workflow.clone(),
+            node_name: node.clone(),
+            // One replica is `concurrency` instances; in one process all replicas share the node's loop.
+            concurrency: (*replicas as usize).saturating_mul(wasm.concurrency as usize),
+            retry: wasm.retry.clone(),
+            // The engine bounds each message, host calls included.
+            timeout: None,
+            ack_wait: plan::ACK_WAIT,
+            dead_letters: place.dead_letters().into(),
+            metrics: self.metrics.clone(),
+            ready: Arc::new(self.health.part(format!("the subscriptions of {workflow}/{node}"))),
+            grace: self.grace,
+        })
+    }
+
+    async fn options(&self, place: &Placement, root: PathBuf) -> anyhow::Result<NodeOptions> {
+        let stores = &self.backend.stores;
+        let object_store = match &place.object_store {
+            None => None,
+            Some(bucket) => Some(stores.object_store(bucket).await?),
+        };
+        Ok(NodeOptions {
+            identity: place.identity.clone(),
+            wasm: place.wasm.clone(),
+            replicas: place.replicas,
+            environment: self.variables.clone(),
+            package: Some(root),
+            configuration: Configuration {
+                node: stores.key_value(&place.node_bucket).await?,
+                workflow: stores.key_value(&place.workflow_bucket).await?,
+                project: stores.key_value(&place.project_bucket).await?,
+            },
+            object_store,
+            measurements: self.measurements.clone(),
+            metrics: self.metrics.clone(),
+            max_payload: self.backend.bus.max_payload(),
+            limits: engine::Limits::default(),
+        })
+    }
+}
+
+/// Each component once, however many nodes are made of it; compiled side by side.
+async fn load_components(
+    package: &Package,
+    placements: &[Placement],
+    engine: &Engine,
+) -> anyhow::Result<HashMap<String, Component>> {
+    let mut tasks = JoinSet::new();
+    let mut seen = HashMap::new();
+    for Placement { src, .. } in placements {
+        if seen.insert(src.clone(), ()).is_some() {
+            continue;
+        }
+        let (package, engine, src) = (package.clone(), engine.clone(), src.clone());
+        tasks.spawn_blocking(move || {
+            // Reading and compiling both block, the latter for seconds when nothing is cached.
+            let bytes =
+                package.read(&src, MAX_COMPONENT).with_context(|| format!("component {src:?} cannot be read"))?;
+            let component = engine.load(&src, &bytes).with_context(|| format!("component {src:?} was refused"))?;
+            anyhow::Ok((src, component))
+        });
+    }
+    let mut components = HashMap::new();
+    while let Some(loaded) = tasks.join_next().await {
+        let (src, component) = loaded.context("loading a component panicked")??;
+        components.insert(src, component);
+    }
+    Ok(components)
+}
