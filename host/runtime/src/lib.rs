@@ -12,6 +12,7 @@ pub mod cli;
 pub mod engine;
 pub mod entrypoint;
 pub mod message;
+pub mod native;
 pub mod node;
 pub mod outbox;
 pub mod runner;

@@ -4,6 +4,7 @@
 
 mod allowance;
 mod measurements;
+mod text;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 
 pub use self::allowance::{Admission, Allowance};
 pub use self::measurements::GaugeMeasurements;
+pub use self::text::{clean, cut};
 
 /// 50 µs to 30 s, roughly times three: a warm wasm node is at the one end, a time-out at the other.
 const BUCKETS: [f64; 13] = [50e-6, 150e-6, 500e-6, 1.5e-3, 5e-3, 15e-3, 50e-3, 0.15, 0.5, 1.5, 5.0, 15.0, 30.0];

@@ -1,10 +1,8 @@
 //! What a guest says, as log lines that cannot be mistaken for anybody else's, and no more of them than a node may write.
 
-use std::borrow::Cow;
-
 use super::bindings::krt::node::logging::Level;
 use super::node::Identity;
-use crate::telemetry::{Admission, Allowance};
+use crate::telemetry::{Admission, Allowance, clean, cut};
 
 /// An empty line is not free.
 const LINE: usize = 32;
@@ -107,11 +105,6 @@ fn is_kept(level: Level) -> bool {
     level as u8 >= min_level() as u8
 }
 
-/// At most `limit` bytes of `text`, whole characters.
-pub(super) fn cut(text: &str, limit: usize) -> &str {
-    &text[..text.floor_char_boundary(limit)]
-}
-
 fn render(fields: &[(String, String)], limit: usize) -> String {
     let mut text = String::new();
     for (name, value) in fields {
@@ -126,21 +119,4 @@ fn render(fields: &[(String, String)], limit: usize) -> String {
         text.push_str(cut(value, limit - text.len().min(limit)));
     }
     text
-}
-
-/// Without what would let a guest forge a line or command a terminal.
-pub(super) fn clean(text: &str) -> Cow<'_, str> {
-    if !text.contains(|c: char| c.is_control() && c != '\t') {
-        return Cow::Borrowed(text);
-    }
-    let mut clean = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '\n' => clean.push_str("\n    | "),
-            '\t' => clean.push('\t'),
-            c if c.is_control() => clean.extend(c.escape_default()),
-            c => clean.push(c),
-        }
-    }
-    Cow::Owned(clean)
 }

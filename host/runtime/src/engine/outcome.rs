@@ -6,8 +6,8 @@ use wasmtime::component::ResourceTableError;
 use wasmtime::{Trap, WasmBacktrace};
 
 use super::limits::{Bytes, Refused};
-use super::log::cut;
 use crate::node::NodeError;
+use crate::telemetry::cut;
 
 /// Bytes of a trap's message and of its backtrace: both may stand on names that the guest chose.
 const MAX_TEXT: usize = 8 << 10;
