@@ -66,7 +66,8 @@ pub struct Durable {
     /// Time for one attempt.
     #[serde(serialize_with = "seconds")]
     pub ack_wait: Duration,
-    /// Delivered at most this often, the first time included; none for native runners, which never nack.
+    /// How often the reader tries a message, the first time included; none for native runners, which never nack. Not a
+    /// bound of the bus: it delivers once more, and again, until the reader has given the message up and said so.
     pub attempts: Option<u32>,
     /// The schedule between attempts. Not part of what the server knows: the runner nacks with these delays.
     #[serde(skip)]

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod entrypoint;
 pub mod message;
 pub mod native;
+pub mod nats;
 pub mod node;
 pub mod outbox;
 pub mod runner;
