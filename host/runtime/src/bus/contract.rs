@@ -58,7 +58,8 @@ impl Make {
         Self(Arc::new(move |plan, tuning| Box::pin(make(plan, tuning))))
     }
 
-    async fn provision(&self, plan: Plan, tuning: Tuning) -> Provisioned {
+    /// A fresh bus with `plan` applied.
+    pub async fn provision(&self, plan: Plan, tuning: Tuning) -> Provisioned {
         (self.0)(plan, tuning).await
     }
 }

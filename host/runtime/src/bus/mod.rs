@@ -6,6 +6,7 @@
 #[macro_use]
 pub mod contract;
 pub mod embedded;
+pub mod nats;
 
 use std::future::Future;
 use std::pin::Pin;

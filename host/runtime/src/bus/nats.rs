@@ -1,0 +1,224 @@
+//! The bus on NATS JetStream: pull consumers, pipelined publications, and as little as possible between the two.
+//!
+//! Streams and durables are made by [`provision`]. Never asks the server about a stream on the path of a message.
+
+mod awaited;
+mod delivery;
+mod headers;
+pub mod provision;
+mod publish;
+mod seat;
+mod window;
+
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use async_nats::Subject;
+use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy};
+use futures::StreamExt as _;
+use futures::future::BoxFuture;
+use serde_json::json;
+use tokio::sync::broadcast;
+use tokio::time::MissedTickBehavior;
+
+use self::publish::Publisher;
+use self::seat::{Bound, Seat, Shared};
+use super::{Acceptance, Bus, Consumer, Deliveries, HEADER_ROOM, Publication, SubscribeError};
+use crate::nats::{ApiError, Nats};
+
+/// How often what waits too long is looked for.
+const TICK: Duration = Duration::from_millis(250);
+
+/// Messages that may be under way to a consumer of a subscriber's own.
+const OWN_PREFETCH: usize = 1024;
+
+/// How long the server keeps a consumer whose subscriber does not come back.
+const OWN_THRESHOLD: Duration = Duration::from_secs(60);
+
+/// A reply that was lost with a connection comes again after this.
+const OWN_ACK_WAIT: Duration = Duration::from_secs(5);
+
+/// Waiting times of a bus on NATS.
+#[derive(Debug, Clone)]
+pub struct NatsBusOptions {
+    /// How long a publication's acknowledgement may take. Then it is sent again, if its id lets the server tell. Default
+    /// 5 s.
+    pub ack_timeout: Duration,
+    /// How long a publication is tried for: while its stream is full, has no leader, or the connection is away. Default
+    /// 10 s: a stream that lost its leader has another within 4 to 7 s.
+    pub publish_wait: Duration,
+}
+
+/// The bus. Its deliveries and acceptances may outlive it.
+pub struct NatsBus {
+    nats: Nats,
+    publisher: Arc<Publisher>,
+    seats: Arc<Mutex<Vec<Weak<Shared>>>>,
+    tasks: Vec<tokio::task::AbortHandle>,
+}
+
+/// The server cannot be used as a bus.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BusError {
+    /// Its `max_payload` leaves nothing beside krt's headers.
+    #[error("the server takes messages of at most {limit} bytes; krt needs {needed} for headers alone")]
+    Narrow {
+        /// The server's `max_payload`.
+        limit: usize,
+        /// What headers may take.
+        needed: usize,
+    },
+    /// The connection was closed.
+    #[error("the connection is closed: {0}")]
+    Closed(String),
+}
+
+impl Default for NatsBusOptions {
+    fn default() -> Self {
+        Self { ack_timeout: Duration::from_secs(5), publish_wait: Duration::from_secs(10) }
+    }
+}
+
+impl NatsBus {
+    /// A bus on a connection.
+    ///
+    /// # Errors
+    /// See [`BusError`].
+    pub async fn new(nats: Nats, options: NatsBusOptions) -> Result<Arc<Self>, BusError> {
+        let limit = nats.client().max_payload();
+        if limit <= HEADER_ROOM {
+            return Err(BusError::Narrow { limit, needed: HEADER_ROOM });
+        }
+        let publisher = Publisher::new(nats.clone(), options);
+        let answers = nats.client().subscribe(publisher.answers()).await;
+        let mut answers = answers.map_err(|error| BusError::Closed(error.to_string()))?;
+        let answered = {
+            let publisher = publisher.clone();
+            tokio::spawn(async move {
+                while let Some(message) = answers.next().await {
+                    publisher.answered(&message);
+                }
+            })
+        };
+        let seats = Arc::new(Mutex::new(Vec::new()));
+        let kept = tokio::spawn(keep(nats.clone(), publisher.clone(), seats.clone()));
+        let tasks = vec![answered.abort_handle(), kept.abort_handle()];
+        Ok(Arc::new(Self { nats, publisher, seats, tasks }))
+    }
+}
+
+impl Drop for NatsBus {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(tokio::task::AbortHandle::abort);
+    }
+}
+
+impl Bus for NatsBus {
+    fn publish(&self, publication: Publication) -> Acceptance {
+        self.publisher.publish(publication)
+    }
+
+    fn subscribe(&self, consumer: Consumer) -> BoxFuture<'static, Result<Deliveries, SubscribeError>> {
+        let (nats, seats) = (self.nats.clone(), self.seats.clone());
+        Box::pin(async move {
+            let bound = match consumer {
+                Consumer::Durable { stream, name, prefetch } => bind(nats, stream, name, prefetch).await?,
+                Consumer::Ephemeral { stream, filter_subject } => make_own(nats, stream, filter_subject).await?,
+            };
+            let nats = bound.nats.clone();
+            let inbox = Subject::from(nats.client().new_inbox());
+            let subscriber = nats.client().subscribe(inbox.clone()).await;
+            let subscriber = subscriber.map_err(|error| SubscribeError::Unavailable(error.to_string()))?;
+            let seat = Seat::new(bound, inbox, subscriber);
+            let mut seats = seats.lock().unwrap_or_else(PoisonError::into_inner);
+            seats.retain(|seat: &Weak<Shared>| seat.strong_count() > 0);
+            seats.push(seat.shared());
+            Ok(Box::pin(seat) as Deliveries)
+        })
+    }
+
+    fn max_payload(&self) -> usize {
+        self.publisher.max_payload()
+    }
+}
+
+async fn bind(nats: Nats, stream: String, consumer: String, prefetch: usize) -> Result<Bound, SubscribeError> {
+    let none = || SubscribeError::NoConsumer { stream: stream.clone(), consumer: consumer.clone() };
+    if !is_name(&stream) || !is_name(&consumer) {
+        return Err(none());
+    }
+    let info: consumer::Info = nats
+        .api(&format!("CONSUMER.INFO.{stream}.{consumer}"), &())
+        .await
+        .map_err(|error| not_bound(&error, none()))?;
+    if info.config.deliver_subject.is_some() {
+        tracing::error!(stream, consumer, "this durable pushes to a native node; it cannot be read from");
+        return Err(none());
+    }
+    let ack_wait = info.config.ack_wait;
+    Ok(Bound { nats, stream, consumer, own: false, prefetch, ack_wait })
+}
+
+async fn make_own(nats: Nats, stream: String, filter_subject: String) -> Result<Bound, SubscribeError> {
+    let none = SubscribeError::NoConsumer { stream: stream.clone(), consumer: filter_subject.clone() };
+    if !is_name(&stream) {
+        return Err(none);
+    }
+    let name = nats.client().new_inbox().rsplit('.').next().unwrap_or_default().to_owned();
+    let config = consumer::Config {
+        name: Some(name.clone()),
+        filter_subject: filter_subject.clone(),
+        deliver_policy: DeliverPolicy::New,
+        ack_policy: AckPolicy::Explicit,
+        ack_wait: OWN_ACK_WAIT,
+        max_ack_pending: -1,
+        inactive_threshold: OWN_THRESHOLD,
+        memory_storage: true,
+        ..consumer::Config::default()
+    };
+    let subject = format!("CONSUMER.CREATE.{stream}.{name}.{filter_subject}");
+    let made = nats.api::<_, consumer::Info>(&subject, &json!({ "stream_name": stream, "config": config })).await;
+    made.map_err(|error| not_bound(&error, none))?;
+    Ok(Bound { nats, stream, consumer: name, own: true, prefetch: OWN_PREFETCH, ack_wait: OWN_ACK_WAIT })
+}
+
+fn not_bound(error: &ApiError, none: SubscribeError) -> SubscribeError {
+    if error.is_no_consumer() { none } else { SubscribeError::Unavailable(error.to_string()) }
+}
+
+/// Whether a name can stand in a subject of the API.
+fn is_name(name: &str) -> bool {
+    !name.is_empty() && !name.chars().any(|c| matches!(c, '.' | '*' | '>') || c.is_whitespace() || c.is_control())
+}
+
+/// Housekeeping for all subscribers and publications.
+async fn keep(nats: Nats, publisher: Arc<Publisher>, seats: Arc<Mutex<Vec<Weak<Shared>>>>) {
+    let living = || {
+        let seats = seats.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.iter().filter_map(Weak::upgrade).collect::<Vec<_>>()
+    };
+    let (mut connections, mut words) = (nats.connections(), nats.server_errors());
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {
+                let now = Instant::now();
+                publisher.tick(now);
+                living().iter().for_each(|seat| seat.tick(now));
+            }
+            changed = connections.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+                publisher.reconnected();
+                living().iter().for_each(|seat| seat.reconnected());
+            }
+            word = words.recv() => match word {
+                Ok(text) => publisher.server_said(&text),
+                Err(broadcast::error::RecvError::Lagged(_)) => {}
+                Err(broadcast::error::RecvError::Closed) => return,
+            },
+        }
+    }
+}
