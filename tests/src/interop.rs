@@ -1,5 +1,7 @@
 //! What interoperation is tested against: runners and nodes in Python and Go, installed by a script. Asserts nothing.
 
+pub mod probe;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 

@@ -5,8 +5,10 @@
 
 mod environment;
 mod lines;
+mod nats;
 mod process;
 mod runners;
+pub mod server;
 mod supervise;
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use crate::bus::Bus;
 use crate::bus::embedded::{EmbeddedBus, EmbeddedBusOptions};
 use crate::engine::Engine;
 use crate::entrypoint::{self, Entrypoint, EntrypointOptions, MethodRoute};
+use crate::native::{self, NativeOptions};
 use crate::store::Stores;
 use crate::store::embedded::EmbeddedStores;
 use crate::telemetry::{Health, Measurements, Metrics};
@@ -50,6 +51,8 @@ pub struct RunOptions {
     pub engine: Engine,
     /// Bus and stores.
     pub backend: Backend,
+    /// The version's native nodes; none = nobody runs them here, and a version that has any is refused.
+    pub native: Option<NativeOptions>,
     /// What callers may use; its grace bounds the nodes' drain, too.
     pub limits: entrypoint::Limits,
     /// TLS for gRPC.
@@ -94,8 +97,11 @@ pub async fn start(
     proto: Proto,
     options: RunOptions,
 ) -> anyhow::Result<Version> {
-    refuse_native_nodes(&topology)?;
-    let RunOptions { runtime_id, variables, engine, backend, limits, tls, metrics, measurements, health } = options;
+    let RunOptions { runtime_id, variables, engine, backend, native, limits, tls, metrics, measurements, health } =
+        options;
+    if native.is_none() {
+        refuse_native_nodes(&topology)?;
+    }
     let bus = backend.bus.clone();
     let parts = NodeParts {
         backend,
@@ -121,6 +127,18 @@ pub async fn start(
     let mut runners = JoinSet::new();
     for runner in starting {
         runners.spawn(runner.run(stop_nodes.clone()));
+    }
+    if let Some(native) = native {
+        let supervisor = native::supervise(native, &stop_nodes).context("starting native nodes")?;
+        let part = health.part("native nodes");
+        let stop = stop_nodes.clone();
+        runners.spawn(async move {
+            tokio::select! {
+                () = supervisor.ready() => part.set_ready(true),
+                () = stop.cancelled() => {}
+            }
+            supervisor.ended().await;
+        });
     }
     Ok(Version { entrypoint, runners, stop_nodes, health })
 }
@@ -162,8 +180,8 @@ fn refuse_native_nodes(topology: &Topology) -> anyhow::Result<()> {
         for node in &workflow.nodes {
             if let NodeKind::Native { image } = &node.kind {
                 bail!(
-                    "node {:?} of workflow {:?} runs in the image {image}, not as a component: `krt run` on the \
-                     embedded bus runs nodes whose `src` ends in .wasm",
+                    "node {:?} of workflow {:?} runs in the image {image}, not as a component, and programs of their own \
+                     cannot reach the embedded bus: add --nats auto, or --nats URL, and --runner '{image}=COMMAND'",
                     node.name,
                     workflow.name
                 );

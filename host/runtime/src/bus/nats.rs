@@ -7,6 +7,7 @@ mod delivery;
 mod headers;
 pub mod provision;
 mod publish;
+pub mod recall;
 mod seat;
 mod window;
 

@@ -114,6 +114,7 @@ async fn serve(
             &plan(&topology, &args.runtime_id),
             EmbeddedBusOptions { max_payload: args.max_message as usize, ..EmbeddedBusOptions::default() },
         ),
+        native: None,
         limits: Limits {
             default_timeout: Duration::from_secs_f64(args.timeout),
             max_in_flight: args.max_in_flight as usize,
