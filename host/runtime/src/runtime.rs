@@ -19,11 +19,14 @@ use tokio_util::sync::CancellationToken;
 use crate::artifact::Package;
 use crate::bus::Bus;
 use crate::bus::embedded::{EmbeddedBus, EmbeddedBusOptions};
+use crate::bus::nats::{NatsBus, NatsBusOptions};
 use crate::engine::Engine;
 use crate::entrypoint::{self, Entrypoint, EntrypointOptions, MethodRoute};
 use crate::native::{self, NativeOptions};
+use crate::nats::Nats;
 use crate::store::Stores;
 use crate::store::embedded::EmbeddedStores;
+use crate::store::nats::{NatsStores, Refusals};
 use crate::telemetry::{Health, Measurements, Metrics};
 
 pub use host::Host;
@@ -39,7 +42,13 @@ pub struct Backend {
     pub stores: Arc<dyn Stores>,
     /// Deliveries that may be on their way to a node beyond those it holds: about a round trip's worth.
     pub prefetch: usize,
+    /// The connection that both stand on; none = they are in this process.
+    pub nats: Option<Nats>,
 }
+
+/// On NATS: what a node of microseconds takes while a request for more goes there and back. The bus asks for fewer when a
+/// node takes longer.
+const NATS_PREFETCH: usize = 256;
 
 /// How a version runs in this process.
 pub struct RunOptions {
@@ -72,6 +81,7 @@ pub struct Version {
     /// Cancelled after the entrypoint has drained, so that calls in flight still find their nodes.
     stop_nodes: CancellationToken,
     health: Health,
+    backend: Backend,
 }
 
 impl Backend {
@@ -82,7 +92,32 @@ impl Backend {
         let stores = EmbeddedStores::new();
         stores.apply(plan);
         // There is no way between the two that would have to be kept full.
-        Self { bus, stores, prefetch: 1 }
+        Self { bus, stores, prefetch: 1, nats: None }
+    }
+
+    /// On NATS, where a plan has been applied.
+    ///
+    /// # Errors
+    /// The server cannot be used as a bus.
+    pub async fn on_nats(nats: Nats) -> anyhow::Result<Self> {
+        let bus = NatsBus::new(nats.clone(), NatsBusOptions::default()).await?;
+        let refusals = Refusals::default();
+        let stores = NatsStores::new(nats.client().clone(), refusals.clone());
+        let mut words = nats.server_errors();
+        tokio::spawn(async move {
+            // Ends with the connection.
+            while let Ok(text) = words.recv().await {
+                refusals.hear(&text);
+            }
+        });
+        Ok(Self { bus, stores, prefetch: NATS_PREFETCH, nats: Some(nats) })
+    }
+
+    /// Says what is still to be said before the process ends: what was given back, what was acknowledged last.
+    pub async fn close(&self) {
+        if let Some(nats) = &self.nats {
+            nats.close().await;
+        }
     }
 }
 
@@ -104,7 +139,7 @@ pub async fn start(
     }
     let bus = backend.bus.clone();
     let parts = NodeParts {
-        backend,
+        backend: backend.clone(),
         engine,
         variables,
         measurements,
@@ -140,7 +175,7 @@ pub async fn start(
             supervisor.ended().await;
         });
     }
-    Ok(Version { entrypoint, runners, stop_nodes, health })
+    Ok(Version { entrypoint, runners, stop_nodes, health, backend })
 }
 
 impl Version {
@@ -171,6 +206,7 @@ impl Version {
         while let Some(ended) = self.runners.join_next().await {
             ended.context("a node's loop panicked")?;
         }
+        self.backend.close().await;
         Ok(())
     }
 }

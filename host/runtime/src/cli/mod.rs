@@ -11,9 +11,11 @@ mod completions;
 mod graph;
 mod judge;
 mod logging;
+mod nats;
 mod pack;
 mod plan;
 mod print;
+mod provision;
 mod run;
 mod variables;
 
@@ -71,6 +73,8 @@ enum Command {
     Pack(pack::Args),
     Graph(graph::Args),
     Plan(plan::Args),
+    Provision(provision::Args),
+    Deprovision(provision::RemoveArgs),
     Completions(completions::Args),
 }
 
@@ -86,6 +90,8 @@ pub fn main() -> ExitCode {
         Command::Pack(args) => pack::run(args, &globals),
         Command::Graph(args) => graph::run(args, &globals),
         Command::Plan(args) => plan::run(args, &globals),
+        Command::Provision(args) => provision::run(args, &globals),
+        Command::Deprovision(args) => provision::remove(args, &globals),
         Command::Completions(args) => completions::run(args, &globals),
     };
     result.unwrap_or_else(|error| {

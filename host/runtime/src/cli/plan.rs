@@ -38,7 +38,7 @@ pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
 }
 
 /// It stands in names of streams and buckets, where NATS takes neither dots nor wildcards nor spaces.
-fn runtime_id(text: &str) -> Result<String, &'static str> {
+pub(super) fn runtime_id(text: &str) -> Result<String, &'static str> {
     let is_fine = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     // The longest that leaves room for the other parts of a name of 255 bytes.
     if text.is_empty() || text.len() > 64 || !text.chars().all(is_fine) {

@@ -16,10 +16,13 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::judge::{Depth, judge};
+use super::nats::NatsArgs;
+use super::provision::explained;
 use super::variables::Variables;
 use super::{Globals, Output, graph, logging, print};
 use crate::artifact::{self, Package};
 use crate::bus::embedded::EmbeddedBusOptions;
+use crate::bus::nats::provision::{self, ApplyOptions};
 use crate::engine::{Engine, EngineOptions};
 use crate::entrypoint::{Limits, Tls};
 use crate::runtime::{self, Backend, RunOptions};
@@ -28,9 +31,9 @@ use crate::telemetry::{GaugeMeasurements, Health, Metrics};
 /// Bytes of a PEM file: far more than any chain needs.
 const MAX_PEM: usize = 1 << 20;
 
-/// Run a version on this machine: all nodes in this process, on an embedded bus
+/// Run a version on this machine: all nodes in this process, on an embedded bus or on NATS
 ///
-/// PATH is a folder with a krt.yml, the krt.yml itself, or a .krt archive. Ends with SIGINT (Ctrl-C) or SIGTERM: calls
+/// With --nats, what the version needs there is made first, as by `krt provision`. PATH is a folder with a krt.yml, the krt.yml itself, or a .krt archive. Ends with SIGINT (Ctrl-C) or SIGTERM: calls
 /// in flight are answered first, within the grace period.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
@@ -39,7 +42,8 @@ const MAX_PEM: usize = 1 << 20;
   krt run . --grpc-addr 127.0.0.1:0 --output json
                                              free ports; the first line says which
   krt run . --config API_URL=http://localhost:8000
-                                             a value for a configuration variable")]
+                                             a value for a configuration variable
+  krt run . --nats nats://localhost:4222     on a NATS server with JetStream")]
 pub(super) struct Args {
     /// The version
     #[arg(default_value = ".")]
@@ -51,7 +55,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
     web_addr: String,
     /// The runtime (tenant) whose names are used on the bus
-    #[arg(long, value_name = "ID", default_value = "kre")]
+    #[arg(long, value_name = "ID", default_value = "kre", value_parser = super::plan::runtime_id)]
     runtime_id: String,
     #[command(flatten)]
     variables: Variables,
@@ -76,6 +80,8 @@ pub(super) struct Args {
     /// PEM file with the certificate's key
     #[arg(long, value_name = "FILE", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    #[command(flatten)]
+    nats: NatsArgs,
 }
 
 pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
@@ -106,14 +112,16 @@ async fn serve(
     let stop = stop_on_signals()?;
     let metrics = Arc::new(Metrics::default());
     let engine = Engine::new(EngineOptions { cache: super::cache_dir(), ..EngineOptions::default() })?;
+    let health = Health::default();
+    let backend = tokio::select! {
+        backend = backend(&args, &topology, &health) => backend?,
+        () = stop.cancelled() => return Ok(()),
+    };
     let options = RunOptions {
         runtime_id: args.runtime_id.clone(),
         variables,
         engine,
-        backend: Backend::embedded(
-            &plan(&topology, &args.runtime_id),
-            EmbeddedBusOptions { max_payload: args.max_message as usize, ..EmbeddedBusOptions::default() },
-        ),
+        backend,
         native: None,
         limits: Limits {
             default_timeout: Duration::from_secs_f64(args.timeout),
@@ -125,7 +133,7 @@ async fn serve(
         tls: tls(&args)?,
         measurements: Arc::new(GaugeMeasurements::new(&metrics)),
         metrics,
-        health: Health::default(),
+        health,
     };
     let (grpc_addr, web_addr) = (grpc.local_addr()?, web.local_addr()?);
     let topology = Arc::new(topology);
@@ -136,6 +144,23 @@ async fn serve(
     };
     let ready = || announce(&topology, globals, grpc_addr, web_addr, started);
     version.serve(grpc, web, stop, ready).await
+}
+
+/// Bus and stores with what the version needs there.
+async fn backend(args: &Args, topology: &Topology, health: &Health) -> anyhow::Result<Backend> {
+    let plan = plan(topology, &args.runtime_id);
+    let name = format!("krt run {}", topology.version);
+    match args.nats.connect_to_serve(&name, health.part("NATS")).await? {
+        None => {
+            let options =
+                EmbeddedBusOptions { max_payload: args.max_message as usize, ..EmbeddedBusOptions::default() };
+            Ok(Backend::embedded(&plan, options))
+        }
+        Some(nats) => {
+            provision::apply(&nats, &plan, &ApplyOptions::default()).await.map_err(explained)?;
+            Backend::on_nats(nats).await
+        }
+    }
 }
 
 /// The check has told all about a proto that is there; what is left is one that is not declared and not there.

@@ -50,6 +50,7 @@ impl Host {
         while let Some(ended) = running.join_next().await {
             ended.context("a node's loop panicked")?;
         }
+        self.parts.backend.close().await;
         web.close().await;
         Ok(())
     }
