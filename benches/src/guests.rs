@@ -77,6 +77,7 @@ pub(crate) async fn node_options(topology: &Topology, wasm: Wasm) -> anyhow::Res
             project: stores.key_value(&names.key_value_project()).await?,
         },
         object_store: None,
+        database: Default::default(),
         measurements: Arc::new(Nowhere),
         metrics: Arc::new(Metrics::default()),
         max_payload: 1 << 20,

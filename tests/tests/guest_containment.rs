@@ -173,6 +173,7 @@ impl Guest {
                 project: Arc::new(Nothing),
             },
             object_store: None,
+            database: Default::default(),
             measurements: Arc::new(Nothing),
             metrics: Arc::new(Metrics::default()),
             limits: Limits::default(),

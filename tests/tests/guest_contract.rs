@@ -9,47 +9,119 @@ use wit_parser::{Handle, InterfaceId, Resolve, Type, TypeDefKind, TypeId, TypeOw
 const PRESENT: &str = include_str!("../../wit/krt-node.wit");
 const RELEASED: &str = include_str!("../../wit/released/0.1.0.wit");
 const EVERYTHING: &str = include_str!("../components/0.1.0/everything.wat");
-const MINIMAL: &str = include_str!("../components/0.1.0/minimal.wat");
 
-#[test]
-fn every_item_of_the_released_contract_is_still_there_unchanged() {
-    let problems = breaking(&items(RELEASED), &items(PRESENT));
-    assert!(problems.is_empty(), "this breaks components built against 0.1.0:\n{}", problems.join("\n"));
+/// A version of the contract that components were built against.
+struct Release {
+    version: &'static str,
+    wit: &'static str,
+    /// Functions that a component may import.
+    functions: usize,
+    /// Imports every one of them.
+    everything: &'static str,
+    /// Imports what it must.
+    minimal: Option<&'static str>,
+}
+
+const RELEASES: [Release; 2] = [
+    Release {
+        version: "0.1.0",
+        wit: RELEASED,
+        functions: 24,
+        everything: EVERYTHING,
+        minimal: Some(include_str!("../components/0.1.0/minimal.wat")),
+    },
+    Release {
+        version: "0.1.1",
+        wit: include_str!("../../wit/released/0.1.1.wit"),
+        functions: 28,
+        everything: include_str!("../components/0.1.1/everything.wat"),
+        minimal: None,
+    },
+];
+
+impl Release {
+    fn components(&self) -> impl Iterator<Item = &'static str> {
+        [self.everything].into_iter().chain(self.minimal)
+    }
+}
+
+/// The present contract under the name of a released version. The host matches names within a track (0.1), which what
+/// compares texts and components here does not know.
+fn present_as(version: &str) -> String {
+    let (before, after) = PRESENT.split_once("\npackage krt:node@").expect("a package");
+    let (_, after) = after.split_once(';').expect("a version");
+    // An item may not be newer than its package.
+    let since = regex::Regex::new(r"@since\(version = [0-9.]+\)").expect("a pattern");
+    let text = format!("{before}\npackage krt:node@{version};{after}");
+    since.replace_all(&text, format!("@since(version = {version})")).into_owned()
 }
 
 #[test]
-fn a_component_that_uses_everything_of_the_released_contract_fits_the_present_world() {
-    fits(PRESENT, EVERYTHING).expect("the component fits");
+fn every_item_of_a_released_contract_is_still_there_unchanged() {
+    for Release { version, wit, .. } in RELEASES {
+        let problems = breaking(&items(wit), &items(&present_as(version)));
+        assert!(problems.is_empty(), "this breaks components built against {version}:\n{}", problems.join("\n"));
+    }
 }
 
 #[test]
-fn a_component_that_uses_nothing_of_the_released_contract_fits_the_present_world() {
-    fits(PRESENT, MINIMAL).expect("the component fits");
+fn what_is_new_in_the_present_contract_is_marked_with_its_version() {
+    let latest = RELEASES.last().expect("there are some");
+    let same = items(&present_as(latest.version)) == items(latest.wit);
+    let named = PRESENT.contains(&format!("\npackage krt:node@{};", latest.version));
+    assert_eq!(same, named, "a contract that differs from its release is another version, and is not released yet");
 }
 
 #[test]
-fn the_engine_takes_components_that_were_built_against_the_released_contract() {
-    let engine = Engine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() }).expect("an engine");
-    for (name, text) in [("everything", EVERYTHING), ("minimal", MINIMAL)] {
-        let component = wat::parse_str(text).expect("valid text");
-        if let Err(error) = engine.load(name, &component) {
-            panic!("{name}: {error}");
+fn a_component_of_a_released_contract_fits_the_present_world_whether_it_uses_all_of_it_or_little() {
+    for release in RELEASES {
+        for component in release.components() {
+            fits(&present_as(release.version), component).unwrap_or_else(|e| panic!("{}: {e:#}", release.version));
         }
     }
 }
 
 #[test]
+fn the_engine_takes_components_that_were_built_against_a_released_contract() {
+    let engine = Engine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() }).expect("an engine");
+    for release in RELEASES {
+        for component in release.components() {
+            let component = wat::parse_str(component).expect("valid text");
+            if let Err(error) = engine.load("node.wasm", &component) {
+                panic!("{}: {error}", release.version);
+            }
+        }
+    }
+}
+
+/// The host has all interfaces: one that has not is played by a name that it does not know.
+#[test]
+fn a_component_that_imports_an_interface_which_the_host_has_not_is_told_which() {
+    let engine = Engine::new(EngineOptions { max_instances: 1, ..EngineOptions::default() }).expect("an engine");
+    let newer = RELEASES[1].everything.replace("krt:node/database@0.1.1", "krt:node/forecasts@0.1.2");
+    let error =
+        engine.load("node.wasm", &wat::parse_str(newer).expect("valid text")).map(drop).expect_err("no host has it");
+    assert_eq!(
+        error.to_string(),
+        "node.wasm cannot run here: it imports krt:node/forecasts@0.1.2, which this host's krt:node@0.1 does not have: \
+         use a newer host, or rebuild it with an older SDK"
+    );
+}
+
+#[test]
 fn the_component_that_uses_everything_imports_every_function_that_was_released() {
-    let released = items(RELEASED);
-    let functions: Vec<_> = released
-        .iter()
-        .filter(|(name, text)| text.starts_with("func") && !name.starts_with("handler."))
-        .map(|(name, _)| name.split_once('.').expect("an interface and a function"))
-        .collect();
-    assert_eq!(functions.len(), 24, "the number of imported functions in 0.1.0");
-    for (interface, function) in functions {
-        let lowered = format!("(import \"krt:node/{interface}@0.1.0\" \"{function}\" (func");
-        assert!(EVERYTHING.contains(&lowered), "everything.wat does not import {interface}.{function}");
+    for Release { version, wit, functions, everything, .. } in RELEASES {
+        let released = items(wit);
+        let imported: Vec<_> = released
+            .iter()
+            .filter(|(name, text)| text.starts_with("func") && !name.starts_with("handler."))
+            .map(|(name, _)| name.split_once('.').expect("an interface and a function"))
+            .collect();
+        assert_eq!(imported.len(), functions, "the number of imported functions in {version}");
+        for (interface, function) in imported {
+            let lowered = format!("(import \"krt:node/{interface}@{version}\" \"{function}\" (func");
+            assert!(everything.contains(&lowered), "everything.wat of {version} lacks {interface}.{function}");
+        }
     }
 }
 
@@ -89,8 +161,8 @@ fn every_kind_of_breaking_change_is_noticed() {
 #[test]
 fn growth_by_functions_and_interfaces_is_no_breaking_change() {
     let grown = released_with("  max-payload:", "  pause: func();\n  max-payload:")
-        .replace("interface delivery {", "interface predictions {\n  save: func(value: f64);\n}\ninterface delivery {")
-        .replace("  import delivery;\n", "  import delivery;\n  import predictions;\n");
+        .replace("interface delivery {", "interface forecasts {\n  save: func(value: f64);\n}\ninterface delivery {")
+        .replace("  import delivery;\n", "  import delivery;\n  import forecasts;\n");
     assert_eq!(breaking(&items(RELEASED), &items(&grown)), Vec::<String>::new());
     fits(&grown, EVERYTHING).expect("the component fits");
 }

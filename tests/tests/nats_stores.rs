@@ -285,18 +285,20 @@ async fn what_the_server_does_not_permit_is_denied_at_once() {
     ] }"#;
     for version in [CURRENT, OLDEST] {
         let Some(server) = Server::configured(version, users) else { return };
-        let connect = async |user: &str, refusals: Refusals| {
+        let connect = async |user: &str| {
+            let (words, refusals) = tokio::sync::broadcast::channel::<Arc<str>>(16);
             let options = async_nats::ConnectOptions::with_user_and_password(user.into(), "p".into());
             let heard = options.event_callback(move |event| {
-                refusals.hear(&event.to_string());
+                // Nobody may be waiting.
+                let _ = words.send(event.to_string().into());
                 std::future::ready(())
             });
-            heard.connect(server.url()).await.unwrap()
+            (heard.connect(server.url()).await.unwrap(), Refusals::from(refusals))
         };
-        let admin = connect("all", Refusals::default()).await;
+        let (admin, _) = connect("all").await;
         make_buckets(&admin, &["kv".to_owned()], &["obj".to_owned()], direct()).await;
-        let refusals = Refusals::default();
-        let stores = NatsStores::new(connect("reader", refusals.clone()).await, refusals);
+        let (client, refusals) = connect("reader").await;
+        let stores = NatsStores::new(client, refusals);
         let begun = Instant::now();
         let (settings, objects) = (stores.key_value("kv").await.unwrap(), stores.object_store("obj").await.unwrap());
         let denied = |e: Option<StoreError>| assert!(matches!(e, Some(StoreError::Denied(_))), "{version}: {e:?}");
@@ -305,8 +307,8 @@ async fn what_the_server_does_not_permit_is_denied_at_once() {
         denied(settings.delete("a".into()).await.err());
         denied(objects.save("a".into(), Bytes::from_static(b"1")).await.err());
         denied(objects.list().await.err());
-        let refusals = Refusals::default();
-        let stores = NatsStores::new(connect("nobody", refusals.clone()).await, refusals);
+        let (client, refusals) = connect("nobody").await;
+        let stores = NatsStores::new(client, refusals);
         denied(stores.key_value("kv").await.err());
         denied(stores.object_store("obj").await.err());
         assert!(begun.elapsed() < Duration::from_secs(4), "{:?}", begun.elapsed());

@@ -216,12 +216,7 @@ impl Measurement<'_> {
 
     /// When it was measured, in place of now.
     pub fn at(mut self, time: SystemTime) -> Self {
-        // Nanoseconds fit until the year 2262; later or earlier is cut there.
-        let nanos = match time.duration_since(SystemTime::UNIX_EPOCH) {
-            Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
-            Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |nanos| -nanos),
-        };
-        self.time = Some(nanos);
+        self.time = Some(nanos(time));
         self
     }
 
@@ -231,6 +226,14 @@ impl Measurement<'_> {
     /// No name, no field, a number that is not finite, or the host's buffer is full.
     pub fn save(self) -> Result<(), MeasurementError> {
         self.host.measure(&self.name, self.fields, self.tags, self.time)
+    }
+}
+
+/// Since the Unix epoch. Nanoseconds fit until the year 2262; later or earlier is cut there.
+pub(crate) fn nanos(time: SystemTime) -> i64 {
+    match time.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |nanos| -nanos),
     }
 }
 

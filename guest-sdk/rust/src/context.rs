@@ -8,6 +8,7 @@ use std::time::Duration;
 use prost::{Message, Name};
 
 use crate::capability::{Configuration, Measurement, Metadata, ObjectStore};
+use crate::data::{Database, Prediction, Problem};
 use crate::error::{PathError, SendError};
 use crate::host::{Current, Host as _};
 use crate::message::{Any, MessageType, OutputType};
@@ -195,6 +196,22 @@ impl<S> Context<S> {
     /// Starts a measurement: add fields and tags, then `save()`.
     pub fn measure(&self, name: impl Into<String>) -> Measurement<'_> {
         Measurement { host: &self.host, name: name.into(), fields: Vec::new(), tags: Vec::new(), time: None }
+    }
+
+    /// Starts a prediction beside what is true, for the version's metrics: `save()` it.
+    pub fn prediction(&self, predicted: impl Into<String>, actual: impl Into<String>) -> Prediction<'_> {
+        let outcome = Ok((predicted.into(), actual.into()));
+        Prediction { host: &self.host, outcome, extra: None, time: None }
+    }
+
+    /// Starts the note that nothing could be predicted, for the version's metrics: `save()` it.
+    pub fn no_prediction(&self, problem: Problem) -> Prediction<'_> {
+        Prediction { host: &self.host, outcome: Err(problem), extra: None, time: None }
+    }
+
+    /// The runtime's database.
+    pub fn database(&self) -> Database<'_> {
+        Database(&self.host)
     }
 
     /// What this node is.

@@ -98,6 +98,58 @@ pub enum MeasurementError {
     Other(String),
 }
 
+/// Why a prediction was not saved.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PredictionError {
+    /// What goes with it is not JSON, or a label is too long.
+    #[error("invalid prediction: {0}")]
+    Invalid(String),
+    /// Larger than the database takes.
+    #[error("larger than the {limit} bytes that are allowed")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The node may not.
+    #[error("denied: {0}")]
+    Denied(String),
+    /// This host has no database, or only one way into it.
+    #[error("{0}")]
+    NotConfigured(String),
+    /// The database cannot be reached.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(String),
+    /// Something else.
+    #[error("{0}")]
+    Other(String),
+}
+
+/// Why a document was not saved, or none were found.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DatabaseError {
+    /// Not a collection, document or query that the database takes.
+    #[error("invalid request to the database: {0}")]
+    Invalid(String),
+    /// Larger than the database takes, or more than fits.
+    #[error("larger than the {limit} bytes that are allowed")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The node may not.
+    #[error("denied: {0}")]
+    Denied(String),
+    /// This host has no database, or only one way into it.
+    #[error("{0}")]
+    NotConfigured(String),
+    /// The database cannot be reached.
+    #[error("the database cannot be reached: {0}")]
+    Unavailable(String),
+    /// Something else.
+    #[error("{0}")]
+    Other(String),
+}
+
 /// Why a payload is not the message that was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum UnpackError {
@@ -139,5 +191,7 @@ impl Unavailable {
         matches!(error.downcast_ref(), Some(SendError::Unavailable(_)))
             || matches!(error.downcast_ref(), Some(ConfigurationError::Unavailable(_)))
             || matches!(error.downcast_ref(), Some(ObjectStoreError::Unavailable(_)))
+            || matches!(error.downcast_ref(), Some(PredictionError::Unavailable(_)))
+            || matches!(error.downcast_ref(), Some(DatabaseError::Unavailable(_)))
     }
 }

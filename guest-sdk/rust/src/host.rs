@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use crate::capability::{Metadata, Scope, Value};
-use crate::error::{ConfigurationError, MeasurementError, ObjectStoreError, SendError};
+use crate::data::Problem;
+use crate::error::{ConfigurationError, DatabaseError, MeasurementError, ObjectStoreError, PredictionError, SendError};
 use crate::message::{Any, MessageType, OutputType};
 
 /// The one in use: costs nothing to clone in a component.
@@ -54,6 +55,16 @@ pub(crate) trait Host {
         tags: Vec<(String, String)>,
         time: Option<i64>,
     ) -> Result<(), MeasurementError>;
+
+    fn save_prediction(
+        &self,
+        outcome: Result<(String, String), Problem>,
+        extra: Option<&str>,
+        time: Option<i64>,
+    ) -> Result<(), PredictionError>;
+
+    fn save_document(&self, collection: &str, document: &str) -> Result<(), DatabaseError>;
+    fn find_documents(&self, collection: &str, query: &str) -> Result<Vec<String>, DatabaseError>;
 
     fn log(&self, level: log::Level, text: &str, fields: &[(String, String)]);
 

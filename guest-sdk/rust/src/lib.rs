@@ -52,6 +52,7 @@
 
 mod capability;
 mod context;
+mod data;
 pub mod error;
 mod failure;
 mod host;
@@ -65,6 +66,7 @@ mod wasm;
 
 pub use capability::{Configuration, Measurement, Metadata, ObjectStore, Scope, Value};
 pub use context::Context;
+pub use data::{Database, Prediction, Problem};
 pub use failure::{Failure, FailureExt, Result};
 pub use message::{Any, Incoming, MessageType, OutputType};
 pub use node::{Handler, Node};

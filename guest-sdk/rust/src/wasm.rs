@@ -7,10 +7,13 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use bindings::exports::krt::node::handler as exported;
-use bindings::krt::node::{configuration, delivery, logging, measurements, messaging, metadata, object_store, types};
+use bindings::krt::node::{
+    configuration, database, delivery, logging, measurements, messaging, metadata, object_store, predictions, types,
+};
 
 use crate::capability::{Metadata, Scope, Value};
-use crate::error::{ConfigurationError, MeasurementError, ObjectStoreError, SendError};
+use crate::data::Problem;
+use crate::error::{ConfigurationError, DatabaseError, MeasurementError, ObjectStoreError, PredictionError, SendError};
 use crate::failure::{Failure, Result};
 use crate::host::{Host, Received};
 use crate::logging::Facade;
@@ -140,6 +143,28 @@ impl Host for Imports {
         })
     }
 
+    fn save_prediction(
+        &self,
+        outcome: std::result::Result<(String, String), Problem>,
+        extra: Option<&str>,
+        time: Option<i64>,
+    ) -> Result<(), PredictionError> {
+        let saved = match outcome {
+            Ok((predicted, actual)) => predictions::save(&predicted, &actual, extra, time),
+            Err(Problem::MissingValues) => predictions::save_error(predictions::Problem::MissingValues, extra, time),
+            Err(Problem::NewLabels) => predictions::save_error(predictions::Problem::NewLabels, extra, time),
+        };
+        saved.map_err(Into::into)
+    }
+
+    fn save_document(&self, collection: &str, document: &str) -> Result<(), DatabaseError> {
+        database::save(collection, document).map_err(Into::into)
+    }
+
+    fn find_documents(&self, collection: &str, query: &str) -> Result<Vec<String>, DatabaseError> {
+        database::find(collection, query).map_err(Into::into)
+    }
+
     fn log(&self, level: log::Level, text: &str, fields: &[(String, String)]) {
         let level = match level {
             log::Level::Trace => logging::Level::Trace,
@@ -231,6 +256,32 @@ impl From<object_store::Error> for ObjectStoreError {
             object_store::Error::Denied(text) => Self::Denied(text),
             object_store::Error::Unavailable(text) => Self::Unavailable(text),
             object_store::Error::Other(text) => Self::Other(text),
+        }
+    }
+}
+
+impl From<predictions::Error> for PredictionError {
+    fn from(error: predictions::Error) -> Self {
+        match error {
+            predictions::Error::Invalid(text) => Self::Invalid(text),
+            predictions::Error::TooLarge(limit) => Self::TooLarge { limit },
+            predictions::Error::Denied(text) => Self::Denied(text),
+            predictions::Error::NotConfigured(text) => Self::NotConfigured(text),
+            predictions::Error::Unavailable(text) => Self::Unavailable(text),
+            predictions::Error::Other(text) => Self::Other(text),
+        }
+    }
+}
+
+impl From<database::Error> for DatabaseError {
+    fn from(error: database::Error) -> Self {
+        match error {
+            database::Error::Invalid(text) => Self::Invalid(text),
+            database::Error::TooLarge(limit) => Self::TooLarge { limit },
+            database::Error::Denied(text) => Self::Denied(text),
+            database::Error::NotConfigured(text) => Self::NotConfigured(text),
+            database::Error::Unavailable(text) => Self::Unavailable(text),
+            database::Error::Other(text) => Self::Other(text),
         }
     }
 }

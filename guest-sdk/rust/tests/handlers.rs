@@ -3,9 +3,12 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use krt_node::error::{ConfigurationError, MeasurementError, ObjectStoreError, PathError, SendError, UnpackError};
+use krt_node::error::{
+    ConfigurationError, DatabaseError, MeasurementError, ObjectStoreError, PathError, PredictionError, SendError,
+    UnpackError,
+};
 use krt_node::testing::TestHost;
-use krt_node::{Any, Context, Failure, FailureExt, Incoming, MessageType, Node, OutputType, Result, Scope};
+use krt_node::{Any, Context, Failure, FailureExt, Incoming, MessageType, Node, OutputType, Problem, Result, Scope};
 
 #[derive(Clone, PartialEq, prost::Message)]
 struct Email {
@@ -226,8 +229,11 @@ fn any_error_becomes_a_rejection_with_its_causes() {
 #[test]
 fn what_is_away_makes_a_transient_failure_without_being_asked() {
     let host = TestHost::new().object_store().unavailable();
-    let cases: [fn(&Context) -> Result; 3] = [
+    let cases: [fn(&Context) -> Result; 6] = [
         |ctx| Ok(ctx.send(&email("x"))?),
+        |ctx| Ok(ctx.database().save("mails", "{}")?),
+        |ctx| ctx.database().find("mails", "{}").context("mails").map(drop),
+        |ctx| Ok(ctx.prediction("spam", "ham").save()?),
         |ctx| Ok(ctx.configuration().set("key", "value")?),
         |ctx| ctx.object_store().get("name").context("the model").map(drop),
     ];
@@ -300,6 +306,56 @@ fn measurements_need_a_field_and_finite_numbers() {
     });
     let [point] = outcome.measurements() else { panic!("{:?}", outcome.measurements()) };
     assert_eq!((point.name.as_str(), point.time, point.fields.len()), ("good", Some(7), 2));
+}
+
+#[test]
+fn documents_are_found_by_what_every_database_understands() {
+    let host =
+        TestHost::new().document("mails", r#"{"n": 1, "from": {"name": "a"}}"#).document("others", r#"{"n": 9}"#);
+    let outcome = outcome_of(&host, |ctx| {
+        let database = ctx.database();
+        database.save("mails", r#"{"n": 2, "labels": ["x", "y"]}"#)?;
+        for (query, expected) in [
+            ("{}", 2),
+            (r#"{"n": 1.0}"#, 1),
+            (r#"{"from.name": "a"}"#, 1),
+            (r#"{"labels": "y"}"#, 1),
+            (r#"{"n": {"$gt": 1, "$lte": 2}}"#, 1),
+            (r#"{"n": {"$gte": 1, "$lt": 2}}"#, 1),
+            (r#"{"n": {"$ne": 1}}"#, 1),
+            (r#"{"n": {"$in": [1, 2, 3]}}"#, 2),
+            (r#"{"labels": {"$exists": false}}"#, 1),
+            (r#"{"$or": [{"n": 1}, {"labels": {"$eq": "x"}}]}"#, 2),
+            (r#"{"$and": [{"n": 1}, {"n": 2}]}"#, 0),
+        ] {
+            assert_eq!(database.find("mails", query)?.len(), expected, "{query}");
+        }
+        for (collection, query) in [("$x", "{}"), ("mails", "[]"), ("mails", r#"{"n": {"$where": "1"}}"#)] {
+            let found = database.find(collection, query);
+            assert!(matches!(found, Err(DatabaseError::Invalid(_))), "{collection} {query}: {found:?}");
+        }
+        assert!(matches!(database.save("mails", "1"), Err(DatabaseError::Invalid(_))));
+        Ok(())
+    });
+    assert_eq!(outcome.result(), Ok(()));
+    assert_eq!(outcome.documents("mails")[1], r#"{"labels":["x","y"],"n":2}"#);
+    assert_eq!(outcome.documents("others").len(), 1);
+}
+
+#[test]
+fn predictions_keep_what_was_predicted_and_why_not() {
+    let outcome = outcome_of(&TestHost::new(), |ctx| {
+        ctx.prediction("spam", "ham").extra("[1]").at(std::time::UNIX_EPOCH).save()?;
+        ctx.no_prediction(Problem::MissingValues).save()?;
+        let invalid = ctx.prediction("a", "b").extra("{").save();
+        assert!(matches!(invalid, Err(PredictionError::Invalid(_))), "{invalid:?}");
+        Ok(())
+    });
+    assert_eq!(outcome.result(), Ok(()));
+    let [first, second] = outcome.predictions() else { panic!("{:?}", outcome.predictions()) };
+    assert_eq!(first.outcome, Ok(("spam".to_owned(), "ham".to_owned())));
+    assert_eq!((first.extra.as_deref(), first.time), (Some("[1]"), Some(0)));
+    assert_eq!((second.outcome.clone(), second.time), (Err(Problem::MissingValues), None));
 }
 
 #[test]

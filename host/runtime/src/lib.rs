@@ -1,7 +1,7 @@
 //! Runs KRT v2 versions: nodes that are WebAssembly components, a bus, a gRPC entrypoint.
 //!
 //! # Layout
-//! Ports: [`message`], [`bus`], [`store`], [`artifact`], with their adapters beneath them. On top of those
+//! Ports: [`message`], [`bus`], [`store`], [`data`], [`artifact`], with their adapters beneath them. On top of those
 //! [`outbox`] and [`node`]; then [`engine`] (a node that is a component) and [`runner`] (a node's loop), which do not
 //! know each other; then [`runtime`] (the composition root) and [`entrypoint`]. [`cli`] is all that a person sees.
 //! `ARCHITECTURE.md` has the map.
@@ -9,6 +9,7 @@
 pub mod artifact;
 pub mod bus;
 pub mod cli;
+pub mod data;
 pub mod engine;
 pub mod entrypoint;
 pub mod message;

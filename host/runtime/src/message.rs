@@ -192,13 +192,7 @@ impl Outgoing<'_> {
         if size <= limit {
             return Ok(plain.into());
         }
-        // What does not compress is given up at the limit, not after its last byte.
-        let packed = Bounded { bytes: Vec::new(), limit };
-        let mut encoder = flate2::write::GzEncoder::new(packed, flate2::Compression::best());
-        match encoder.write_all(&plain).and_then(|()| encoder.finish()) {
-            Ok(packed) => Ok(packed.bytes.into()),
-            Err(_) => Err(too_large),
-        }
+        compress(&plain, limit).ok_or(too_large)
     }
 
     fn size(&self) -> usize {
@@ -226,6 +220,14 @@ impl Outgoing<'_> {
             encode_varint(self.message_type.to_wire() as u64, out);
         }
     }
+}
+
+/// Compressed as other runners do it; none if that is still more than `limit` bytes.
+pub(crate) fn compress(plain: &[u8], limit: usize) -> Option<Bytes> {
+    // What does not compress is given up at the limit, not after its last byte.
+    let packed = Bounded { bytes: Vec::new(), limit };
+    let mut encoder = flate2::write::GzEncoder::new(packed, flate2::Compression::best());
+    encoder.write_all(plain).and_then(|()| encoder.finish()).map(|packed| packed.bytes.into()).ok()
 }
 
 /// A writer that fails beyond its limit.

@@ -20,13 +20,15 @@ use crate::artifact::Package;
 use crate::bus::Bus;
 use crate::bus::embedded::{EmbeddedBus, EmbeddedBusOptions};
 use crate::bus::nats::{NatsBus, NatsBusOptions};
+use crate::data::Database;
+use crate::data::embedded::EmbeddedData;
 use crate::engine::Engine;
 use crate::entrypoint::{self, Entrypoint, EntrypointOptions, MethodRoute};
 use crate::native::{self, NativeOptions};
 use crate::nats::Nats;
 use crate::store::Stores;
 use crate::store::embedded::EmbeddedStores;
-use crate::store::nats::{NatsStores, Refusals};
+use crate::store::nats::NatsStores;
 use crate::telemetry::{Health, Measurements, Metrics};
 
 pub use host::Host;
@@ -40,6 +42,8 @@ pub struct Backend {
     pub bus: Arc<dyn Bus>,
     /// What nodes keep things in.
     pub stores: Arc<dyn Stores>,
+    /// Where the documents and predictions of nodes go, and documents come from.
+    pub database: Database,
     /// Deliveries that may be on their way to a node beyond those it holds: about a round trip's worth.
     pub prefetch: usize,
     /// The connection that both stand on; none = they are in this process.
@@ -92,7 +96,7 @@ impl Backend {
         let stores = EmbeddedStores::new();
         stores.apply(plan);
         // There is no way between the two that would have to be kept full.
-        Self { bus, stores, prefetch: 1, nats: None }
+        Self { bus, stores, database: EmbeddedData::database(), prefetch: 1, nats: None }
     }
 
     /// On NATS, where a plan has been applied.
@@ -101,16 +105,8 @@ impl Backend {
     /// The server cannot be used as a bus.
     pub async fn on_nats(nats: Nats) -> anyhow::Result<Self> {
         let bus = NatsBus::new(nats.clone(), NatsBusOptions::default()).await?;
-        let refusals = Refusals::default();
-        let stores = NatsStores::new(nats.client().clone(), refusals.clone());
-        let mut words = nats.server_errors();
-        tokio::spawn(async move {
-            // Ends with the connection.
-            while let Ok(text) = words.recv().await {
-                refusals.hear(&text);
-            }
-        });
-        Ok(Self { bus, stores, prefetch: NATS_PREFETCH, nats: Some(nats) })
+        let stores = NatsStores::new(nats.client().clone(), nats.server_errors().into());
+        Ok(Self { bus, stores, database: Database::default(), prefetch: NATS_PREFETCH, nats: Some(nats) })
     }
 
     /// Says what is still to be said before the process ends: what was given back, what was acknowledged last.

@@ -18,6 +18,10 @@
 //!     ctx.configuration().set("seen", &ping.number.to_string())?;
 //!     ctx.object_store().save("last", &[1, 2])?;
 //!     ctx.measure("pings").field("number", ping.number).save()?;
+//!     if ctx.database().find("pings", r#"{"number": {"$lt": 3}}"#)?.is_empty() {
+//!         ctx.database().save("pings", &format!(r#"{{"number": {}}}"#, ping.number))?;
+//!     }
+//!     ctx.prediction("odd", "odd").save()?;
 //!     log::info!(limit; "counted");
 //!     Ok(ctx.send(&ping)?)
 //! }
@@ -32,12 +36,15 @@
 //! assert_eq!(outcome.configuration(Scope::Node, "seen").as_deref(), Some("5"));
 //! assert_eq!(outcome.object("last"), Some(vec![1, 2]));
 //! assert_eq!(outcome.measurements()[0].name, "pings");
+//! assert_eq!(outcome.documents("pings"), [r#"{"number":5}"#]);
+//! assert_eq!(outcome.predictions()[0].outcome, Ok(("odd".to_owned(), "odd".to_owned())));
 //! assert_eq!(outcome.logs()[0].text, "counted");
 //! assert_eq!(outcome.logs()[0].fields, [("limit".to_owned(), "7".to_owned())]);
 //!
 //! assert_eq!(host.handle(&node(), &Ping { number: 9 }).result(), Err(Failure::rejected("too many")));
 //! ```
 
+mod database;
 mod outcome;
 mod state;
 
@@ -53,7 +60,7 @@ use crate::host::Received;
 use crate::message::{Any, MessageType};
 use crate::node::{Node, Run as _};
 
-pub use outcome::{LogLine, Outcome, Output, Point};
+pub use outcome::{LogLine, Outcome, Output, Point, Predicted};
 #[doc(hidden)]
 pub use state::State;
 use state::{Current, Settings};
@@ -96,6 +103,16 @@ impl TestHost {
     /// Declares an object store and puts an object into it.
     pub fn object(self, name: impl Into<String>, data: impl Into<Vec<u8>>) -> Self {
         self.state.objects.borrow_mut().get_or_insert_default().insert(name.into(), data.into());
+        self
+    }
+
+    /// Puts a document into the database.
+    ///
+    /// # Panics
+    /// `document` is not a JSON object.
+    pub fn document(self, collection: impl Into<String>, document: &str) -> Self {
+        let document = database::object(document).unwrap_or_else(|error| panic!("{error}"));
+        self.state.documents.borrow_mut().push((collection.into(), document));
         self
     }
 

@@ -6,6 +6,7 @@ use prost::{Message, Name};
 
 use super::State;
 use crate::capability::{Scope, Value};
+use crate::data::Problem;
 use crate::error::UnpackError;
 use crate::failure::{Failure, Result};
 use crate::message::{Any, OutputType};
@@ -17,6 +18,7 @@ pub struct Outcome {
     outputs: Vec<Output>,
     logs: Vec<LogLine>,
     measurements: Vec<Point>,
+    predictions: Vec<Predicted>,
 }
 
 /// One message that a handler sent.
@@ -54,12 +56,24 @@ pub struct Point {
     pub time: Option<i64>,
 }
 
+/// One prediction that a handler saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Predicted {
+    /// What was predicted and what is true, or why nothing was.
+    pub outcome: std::result::Result<(String, String), Problem>,
+    /// JSON that was kept with it.
+    pub extra: Option<String>,
+    /// Nanoseconds since the Unix epoch; none = when it was saved.
+    pub time: Option<i64>,
+}
+
 impl Outcome {
     pub(super) fn new(result: Result, state: Rc<State>) -> Self {
         let outputs = state.outputs.take();
         let logs = state.logs.take();
         let measurements = state.measurements.take();
-        Self { result, state, outputs, logs, measurements }
+        let predictions = state.predictions.take();
+        Self { result, state, outputs, logs, measurements, predictions }
     }
 
     /// What the handler returned.
@@ -100,6 +114,17 @@ impl Outcome {
     /// What it measured.
     pub fn measurements(&self) -> &[Point] {
         &self.measurements
+    }
+
+    /// The predictions it saved.
+    pub fn predictions(&self) -> &[Predicted] {
+        &self.predictions
+    }
+
+    /// The documents of a collection, afterwards, as compact JSON with sorted keys.
+    pub fn documents(&self, collection: &str) -> Vec<String> {
+        let documents = self.state.documents.borrow();
+        documents.iter().filter(|(name, _)| name == collection).map(|(_, document)| document.to_string()).collect()
     }
 
     /// A setting, afterwards.

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::outcome::{LogLine, Output, Point};
+use super::database;
+use super::outcome::{LogLine, Output, Point, Predicted};
 use crate::capability::{Metadata, Scope, Value};
-use crate::error::{ConfigurationError, MeasurementError, ObjectStoreError, SendError};
+use crate::data::Problem;
+use crate::error::{ConfigurationError, DatabaseError, MeasurementError, ObjectStoreError, PredictionError, SendError};
 use crate::host::Host;
 use crate::logging::Facade;
 use crate::message::{Any, OutputType};
@@ -24,6 +26,8 @@ pub struct State {
     pub(super) outputs: RefCell<Vec<Output>>,
     pub(super) logs: Rc<RefCell<Vec<LogLine>>>,
     pub(super) measurements: Rc<RefCell<Vec<Point>>>,
+    pub(super) predictions: Rc<RefCell<Vec<Predicted>>>,
+    pub(super) documents: Rc<RefCell<Vec<(String, serde_json::Value)>>>,
 }
 
 /// By name; sorted, as `list` answers.
@@ -96,6 +100,8 @@ impl State {
             outputs: RefCell::default(),
             logs: self.logs.clone(),
             measurements: self.measurements.clone(),
+            predictions: self.predictions.clone(),
+            documents: self.documents.clone(),
         })
     }
 
@@ -252,6 +258,49 @@ impl Host for Rc<State> {
         }
         self.measurements.borrow_mut().push(Point { name: name.to_owned(), fields, tags, time });
         Ok(())
+    }
+
+    fn save_prediction(
+        &self,
+        outcome: Result<(String, String), Problem>,
+        extra: Option<&str>,
+        time: Option<i64>,
+    ) -> Result<(), PredictionError> {
+        if let Some(extra) = extra {
+            let json: Result<serde_json::Value, _> = serde_json::from_str(extra);
+            json.map_err(|error| PredictionError::Invalid(format!("what is to be kept with it: {error}")))?;
+        }
+        if self.settings.unavailable {
+            return Err(PredictionError::Unavailable("the test host says so".to_owned()));
+        }
+        self.predictions.borrow_mut().push(Predicted { outcome, extra: extra.map(str::to_owned), time });
+        Ok(())
+    }
+
+    fn save_document(&self, collection: &str, document: &str) -> Result<(), DatabaseError> {
+        database::check_collection(collection)?;
+        let document = database::object(document)?;
+        if self.settings.unavailable {
+            return Err(DatabaseError::Unavailable("the test host says so".to_owned()));
+        }
+        self.documents.borrow_mut().push((collection.to_owned(), document));
+        Ok(())
+    }
+
+    fn find_documents(&self, collection: &str, query: &str) -> Result<Vec<String>, DatabaseError> {
+        database::check_collection(collection)?;
+        let query = database::object(query)?;
+        if self.settings.unavailable {
+            return Err(DatabaseError::Unavailable("the test host says so".to_owned()));
+        }
+        let documents = self.documents.borrow();
+        let mut found = Vec::new();
+        for (_, document) in documents.iter().filter(|(name, _)| name == collection) {
+            if database::matches(&query, document)? {
+                found.push(document.to_string());
+            }
+        }
+        Ok(found)
     }
 
     fn log(&self, level: log::Level, text: &str, fields: &[(String, String)]) {

@@ -11,6 +11,8 @@ wasmtime::component::bindgen!({
     imports: {
         "krt:node/configuration": async | trappable,
         "krt:node/object-store": async | trappable,
+        "krt:node/predictions": async | trappable,
+        "krt:node/database": async | trappable,
         "krt:node/messaging.send": async | trappable,
         "krt:node/messaging.relay": async | trappable,
         default: trappable,

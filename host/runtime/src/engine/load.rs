@@ -17,11 +17,21 @@ use super::state::State;
 /// The contract that this host speaks.
 pub(super) const PACKAGE: &str = "krt:node";
 pub(super) const TRACK: &str = "0.1";
-const HANDLER: &str = "krt:node/handler@0.1.0";
+const HANDLER: &str = "krt:node/handler@0.1";
 
 /// Interfaces of the contract that a component may import.
-const INTERFACES: [&str; 8] =
-    ["types", "messaging", "delivery", "configuration", "object-store", "measurements", "logging", "metadata"];
+const INTERFACES: [&str; 10] = [
+    "types",
+    "messaging",
+    "delivery",
+    "configuration",
+    "object-store",
+    "measurements",
+    "logging",
+    "metadata",
+    "predictions",
+    "database",
+];
 
 /// WASI 0.2 as this host offers it, denied by default where it reaches out.
 const WASI: [&str; 6] = ["cli", "clocks", "filesystem", "io", "random", "sockets"];

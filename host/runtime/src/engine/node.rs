@@ -17,6 +17,7 @@ use super::pool::{Pool, host_panicked};
 #[cfg(test)]
 use super::standing::Pace;
 use super::standing::Standing;
+use crate::data::Database;
 use crate::message::Message;
 use crate::node::{Node, NodeError};
 use crate::outbox::Outbox;
@@ -70,6 +71,8 @@ pub struct NodeOptions {
     pub configuration: Configuration,
     /// The object store that the manifest declares.
     pub object_store: Option<Arc<dyn ObjectStore>>,
+    /// Where documents and predictions go, and documents come from.
+    pub database: Database,
     /// Where measurements go.
     pub measurements: Arc<dyn Measurements>,
     /// Where replaced instances are counted.
@@ -148,6 +151,7 @@ pub(super) struct NodeShared {
     pub(super) max_payload: usize,
     pub(super) configuration: Configuration,
     pub(super) object_store: Option<Arc<dyn ObjectStore>>,
+    pub(super) database: Database,
     pub(super) measurements: Arc<dyn Measurements>,
     pub(super) limits: Limits,
     pub(super) log: GuestLog,
@@ -184,6 +188,7 @@ impl WasmNode {
             max_payload: options.max_payload,
             configuration: options.configuration,
             object_store: options.object_store,
+            database: options.database,
             measurements: options.measurements,
             limits,
             allowed: Arc::new(Allowed::new(&wasm.allow.tcp)),

@@ -104,6 +104,7 @@ impl NodeParts {
                 project: stores.key_value(&place.project_bucket).await?,
             },
             object_store,
+            database: self.backend.database.clone(),
             measurements: self.measurements.clone(),
             metrics: self.metrics.clone(),
             max_payload: self.backend.bus.max_payload(),

@@ -18,6 +18,7 @@ use async_nats::{HeaderMap, client::Client};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 
+pub(crate) use self::refusals::Denied;
 pub use self::refusals::Refusals;
 use self::{key_value::NatsKeyValue, objects::NatsObjects};
 use super::{KeyValue, ObjectStore, StoreError, Stores};
@@ -144,6 +145,12 @@ impl Bucket {
             ConsumerErrorKind::JetStream(error) => refused(&self.name, &error),
             _ => away(error),
         }
+    }
+}
+
+impl From<Denied> for StoreError {
+    fn from(Denied(text): Denied) -> Self {
+        Self::Denied(text)
     }
 }
 

@@ -2,12 +2,14 @@
 //! value of the contract; nothing here traps or panics because of what a guest passed.
 
 mod configuration;
+mod database;
 mod delivery;
 mod logging;
 mod measurements;
 mod messaging;
 mod metadata;
 mod object_store;
+mod predictions;
 
 use wasmtime::component::{HasSelf, Linker};
 

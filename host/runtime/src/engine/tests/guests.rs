@@ -29,7 +29,7 @@ pub(super) fn component(module: &str, wit: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let package = resolve.push_str("krt-node.wit", wit).unwrap();
     let world = resolve.select_world(&[package], Some("node"));
-    let world = world.or_else(|_| resolve.select_world(&[package], Some("krt:node/node@0.1.0"))).unwrap();
+    let world = world.or_else(|_| resolve.select_world(&[package], Some("krt:node/node@0.1.1"))).unwrap();
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().module(&module).unwrap().validate(true).encode().unwrap()
 }
@@ -157,6 +157,7 @@ pub(super) fn options(change: impl FnOnce(&mut NodeOptions)) -> NodeOptions {
             project: keys(&[("everywhere", "project"), ("in project", "project")]),
         },
         object_store: None,
+        database: Default::default(),
         measurements: Arc::new(NoSink),
         metrics: Arc::new(Metrics::default()),
         limits: Limits::default(),

@@ -2,19 +2,19 @@
 ;; passes the boundary is known. Static texts below 4096, results of imports at 512, the result of an export at 256,
 ;; a bump allocator above 65536 that starts anew with each message.
 (module
-  (import "krt:node/messaging@0.1.0" "send" (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32)))
-  (import "krt:node/messaging@0.1.0" "relay" (func $relay (param i32 i32 i32 i32 i32)))
-  (import "krt:node/messaging@0.1.0" "max-payload" (func $max_payload (result i64)))
-  (import "krt:node/delivery@0.1.0" "attempt" (func $attempt (result i32)))
-  (import "krt:node/delivery@0.1.0" "channel" (func $channel (param i32)))
-  (import "krt:node/delivery@0.1.0" "time-remaining" (func $time_remaining (param i32)))
-  (import "krt:node/configuration@0.1.0" "get" (func $get (param i32 i32 i32 i32 i32)))
-  (import "krt:node/object-store@0.1.0" "get" (func $object (param i32 i32 i32)))
-  (import "krt:node/object-store@0.1.0" "list" (func $list (param i32 i32 i32 i32)))
-  (import "krt:node/measurements@0.1.0" "save"
+  (import "krt:node/messaging@0.1.1" "send" (func $send (param i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "krt:node/messaging@0.1.1" "relay" (func $relay (param i32 i32 i32 i32 i32)))
+  (import "krt:node/messaging@0.1.1" "max-payload" (func $max_payload (result i64)))
+  (import "krt:node/delivery@0.1.1" "attempt" (func $attempt (result i32)))
+  (import "krt:node/delivery@0.1.1" "channel" (func $channel (param i32)))
+  (import "krt:node/delivery@0.1.1" "time-remaining" (func $time_remaining (param i32)))
+  (import "krt:node/configuration@0.1.1" "get" (func $get (param i32 i32 i32 i32 i32)))
+  (import "krt:node/object-store@0.1.1" "get" (func $object (param i32 i32 i32)))
+  (import "krt:node/object-store@0.1.1" "list" (func $list (param i32 i32 i32 i32)))
+  (import "krt:node/measurements@0.1.1" "save"
     (func $measure (param i32 i32 i32 i32 i32 i32 i32 i64 i32)))
-  (import "krt:node/logging@0.1.0" "log" (func $log (param i32 i32 i32 i32 i32)))
-  (import "krt:node/metadata@0.1.0" "node" (func $node (param i32)))
+  (import "krt:node/logging@0.1.1" "log" (func $log (param i32 i32 i32 i32 i32)))
+  (import "krt:node/metadata@0.1.1" "node" (func $node (param i32)))
 
   (memory (export "memory") 2)
   (global $bump (mut i32) (i32.const 65536))
@@ -184,12 +184,12 @@
       (return (call $failure (i32.const 1) (i32.const 1200) (i32.const 12)))))
     (call $ok))
 
-  (func (export "krt:node/handler@0.1.0#init") (result i32)
+  (func (export "krt:node/handler@0.1.1#init") (result i32)
     (drop (call $max_payload))
     (;INIT;)
     (call $ok))
 
-  (func (export "krt:node/handler@0.1.0#handle")
+  (func (export "krt:node/handler@0.1.1#handle")
     (param $request i32) (param $request_length i32) (param $from i32) (param $from_length i32) (param $type i32)
     (param $some i32) (param $url i32) (param $url_length i32) (param $data i32) (param $length i32)
     (param $error i32) (param $text i32) (param $text_length i32) (result i32)

@@ -12,8 +12,8 @@ fn least(imports: &str) -> String {
         r#"(module {imports}
             (memory (export "memory") 1)
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
-            (func (export "krt:node/handler@0.1.0#init") (result i32) (i32.const 8))
-            (func (export "krt:node/handler@0.1.0#handle")
+            (func (export "krt:node/handler@0.1.1#init") (result i32) (i32.const 8))
+            (func (export "krt:node/handler@0.1.1#handle")
               (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32) (i32.const 8)))"#
     )
 }
@@ -22,7 +22,7 @@ fn least(imports: &str) -> String {
 fn contract_importing(interface: &str, name: &str) -> String {
     let world = contract().replace("  import messaging;", &format!("  import {name};\n  import messaging;"));
     // Beside another package in braces, the contract needs braces, too.
-    let world = world.replacen("package krt:node@0.1.0;", "package krt:root;\npackage krt:node@0.1.0 {", 1) + "}\n";
+    let world = world.replacen("package krt:node@0.1.1;", "package krt:root;\npackage krt:node@0.1.1 {", 1) + "}\n";
     format!("{world}\n{interface}\n").replacen("/// The messages that nodes", "// The messages that nodes", 1)
 }
 
@@ -89,20 +89,20 @@ fn no_damage_to_a_component_panics() {
 fn a_component_of_another_world_is_told_what_it_lacks() {
     assert_eq!(
         text(&wat::parse_str("(component)").unwrap()),
-        "node.wasm is not a node: it does not export krt:node/handler@0.1.0, nor anything"
+        "node.wasm is not a node: it does not export krt:node/handler@0.1, nor anything"
     );
     let other = r#"(component (instance $run) (export "wasi:cli/run@0.2.0" (instance $run)))"#;
     assert_eq!(
         text(&wat::parse_str(other).unwrap()),
-        "node.wasm is not a node: it does not export krt:node/handler@0.1.0; it is of another world, and exports \
+        "node.wasm is not a node: it does not export krt:node/handler@0.1; it is of another world, and exports \
          wasi:cli/run@0.2.0"
     );
 }
 
 #[test]
 fn a_component_of_another_version_of_the_contract_is_to_be_rebuilt() {
-    let wit = contract().replace("krt:node@0.1.0", "krt:node@0.2.0").replace("version = 0.1.0", "version = 0.2.0");
-    let module = least("").replace("0.1.0", "0.2.0");
+    let wit = contract().replace("krt:node@0.1.1", "krt:node@0.2.0");
+    let module = least("").replace("0.1.1", "0.2.0");
     assert_eq!(
         text(&component(&module, &wit)),
         "node.wasm is not a node: it exports krt:node/handler@0.2.0, of another version of the contract; this host \
@@ -111,9 +111,9 @@ fn a_component_of_another_version_of_the_contract_is_to_be_rebuilt() {
 }
 
 #[test]
-fn what_was_built_against_the_released_contract_is_loaded() {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/components/0.1.0");
-    for module in ["everything", "minimal"] {
+fn what_was_built_against_a_released_contract_is_loaded() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/components");
+    for module in ["0.1.0/everything", "0.1.0/minimal", "0.1.1/everything"] {
         let bytes = wat::parse_file(format!("{folder}/{module}.wat")).unwrap();
         engine().load("node.wasm", &bytes).map(drop).unwrap();
     }
@@ -121,20 +121,20 @@ fn what_was_built_against_the_released_contract_is_loaded() {
 
 #[test]
 fn a_later_patch_of_the_contract_is_welcome() {
-    let wit = contract().replace("krt:node@0.1.0", "krt:node@0.1.7").replace("version = 0.1.0", "version = 0.1.7");
+    let wit = contract().replace("krt:node@0.1.1", "krt:node@0.1.7");
     let imports = r#"(import "krt:node/delivery@0.1.7" "attempt" (func (result i32)))"#;
-    let module = least(imports).replace("0.1.0", "0.1.7");
+    let module = least(imports).replace("0.1.1", "0.1.7");
     engine().load("node.wasm", &component(&module, &wit)).map(drop).unwrap();
 }
 
 #[test]
 fn an_import_of_another_type_is_named_with_its_function() {
     let wit = contract().replace("attempt: func() -> u32", "attempt: func() -> u64");
-    let module = least(r#"(import "krt:node/delivery@0.1.0" "attempt" (func (result i64)))"#);
+    let module = least(r#"(import "krt:node/delivery@0.1.1" "attempt" (func (result i64)))"#);
     let text = text(&component(&module, &wit));
     assert!(
         text.starts_with(
-            "node.wasm cannot run here: its import krt:node/delivery@0.1.0 is of another type than the host's: \
+            "node.wasm cannot run here: its import krt:node/delivery@0.1.1 is of another type than the host's: \
              instance export `attempt` has the wrong type"
         ),
         "{text}"
@@ -154,13 +154,13 @@ fn an_export_of_another_type_is_named_with_its_function() {
 #[test]
 fn an_interface_that_a_newer_contract_has_is_named() {
     let wit = contract()
-        .replace("  import messaging;", "  import predictions;\n  import messaging;")
-        .replace("interface delivery {", "interface predictions {\n  save: func();\n}\n\ninterface delivery {");
-    let wit = wit.replacen("@since(version = 0.1.0)\ninterface predictions", "interface predictions", 1);
-    let module = least(r#"(import "krt:node/predictions@0.1.0" "save" (func))"#);
+        .replace("krt:node@0.1.1", "krt:node@0.1.2")
+        .replace("  import messaging;", "  import forecasts;\n  import messaging;");
+    let wit = format!("{wit}\ninterface forecasts {{\n  save: func();\n}}\n");
+    let module = least(r#"(import "krt:node/forecasts@0.1.2" "save" (func))"#).replace("0.1.1", "0.1.2");
     assert_eq!(
         text(&component(&module, &wit)),
-        "node.wasm cannot run here: it imports krt:node/predictions@0.1.0, which this host's krt:node@0.1 does not \
+        "node.wasm cannot run here: it imports krt:node/forecasts@0.1.2, which this host's krt:node@0.1 does not \
          have: use a newer host, or rebuild it with an older SDK"
     );
 }

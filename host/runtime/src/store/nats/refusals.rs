@@ -5,40 +5,40 @@ use std::sync::Arc;
 
 use tokio::sync::broadcast;
 
-use crate::store::StoreError;
+/// The server's words on permissions, as whoever made the connection hears them. By default none are heard.
+#[derive(Clone)]
+pub struct Refusals(Arc<broadcast::Receiver<Arc<str>>>);
 
-/// Refusals kept for operations that are slow to look. Who misses one waits for its own time limit.
-const KEPT: usize = 64;
-
-/// The server's words on permissions, as whoever made the connection hears them.
-#[derive(Debug, Clone)]
-pub struct Refusals(broadcast::Sender<Arc<str>>);
+/// Not permitted, in the server's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Denied(pub(crate) String);
 
 impl Default for Refusals {
     fn default() -> Self {
-        Self(broadcast::Sender::new(KEPT))
+        broadcast::channel(1).1.into()
+    }
+}
+
+impl From<broadcast::Receiver<Arc<str>>> for Refusals {
+    /// All that the server says of its own accord; what does not speak of permissions is nobody's refusal.
+    fn from(words: broadcast::Receiver<Arc<str>>) -> Self {
+        Self(Arc::new(words))
     }
 }
 
 impl Refusals {
-    /// Passes on an error of the server's. What does not speak of permissions is nobody's refusal and does no harm.
-    pub fn hear(&self, text: &str) {
-        // Nobody may be waiting.
-        let _ = self.0.send(text.into());
-    }
-
     /// The output of `operation`, unless the server does not permit to publish on `subject` meanwhile.
-    pub(super) async fn or_denied<T>(
+    pub(crate) async fn or_denied<T>(
         &self,
         subject: String,
         operation: impl IntoFuture<Output = T>,
-    ) -> Result<T, StoreError> {
-        let mut words = self.0.subscribe();
+    ) -> Result<T, Denied> {
+        let mut words = self.0.resubscribe();
         tokio::select! {
             // An answer that is there counts, whatever was said to others.
             biased;
             output = operation.into_future() => Ok(output),
-            text = refusal(&mut words, &subject) => Err(StoreError::Denied(text.to_string())),
+            text = refusal(&mut words, &subject) => Err(Denied(text.to_string())),
         }
     }
 }
@@ -54,8 +54,8 @@ async fn refusal(words: &mut broadcast::Receiver<Arc<str>>, subject: &str) -> Ar
                     return text;
                 }
             }
+            // Who misses one waits for its own time limit.
             Err(broadcast::error::RecvError::Lagged(_)) => {}
-            // `self` holds a sender: it does not come to this.
             Err(broadcast::error::RecvError::Closed) => std::future::pending().await,
         }
     }
