@@ -1,5 +1,6 @@
 //! What the end-to-end tests share: the workspace, the binary, guests and running versions. Asserts nothing itself.
 
+pub mod bus;
 pub mod command;
 pub mod guests;
 pub mod interop;

@@ -205,7 +205,7 @@ impl Nats {
     }
 
     /// Rises with every connection after the first: requests that were under way are lost then.
-    pub(crate) fn connections(&self) -> watch::Receiver<u64> {
+    pub fn connections(&self) -> watch::Receiver<u64> {
         self.0.status.connections()
     }
 

@@ -216,7 +216,10 @@ async fn keep(nats: Nats, publisher: Arc<Publisher>, seats: Arc<Mutex<Vec<Weak<S
                 living().iter().for_each(|seat| seat.reconnected());
             }
             word = words.recv() => match word {
-                Ok(text) => publisher.server_said(&text),
+                Ok(text) => {
+                    publisher.server_said(&text);
+                    living().iter().for_each(|seat| seat.server_said(&text));
+                }
                 Err(broadcast::error::RecvError::Lagged(_)) => {}
                 Err(broadcast::error::RecvError::Closed) => return,
             },

@@ -77,6 +77,8 @@ struct State {
     open_until: Instant,
     /// No request before it.
     not_before: Option<Instant>,
+    /// The server does not let this subscriber ask.
+    denied: Option<String>,
     waker: Option<Waker>,
 }
 
@@ -92,7 +94,8 @@ enum Next {
     /// The server says that nobody answers there: is the consumer gone, or its leader?
     Doubtful,
     Gone,
-    Closed,
+    /// For now, and why.
+    Closed(String),
 }
 
 impl Seat {
@@ -107,6 +110,7 @@ impl Seat {
             open: OPEN,
             open_until: now,
             not_before: None,
+            denied: None,
             waker: None,
         };
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", bound.stream, bound.consumer).into();
@@ -161,10 +165,9 @@ impl Stream for Seat {
                         Some(Box::pin(async move { nats.api::<_, IgnoredAny>(&subject, &()).await.map(drop) }));
                 }
                 Next::Gone => return self.gone(),
-                Next::Closed => {
+                Next::Closed(why) => {
                     self.ended = true;
-                    let closed = "the connection is closed".to_owned();
-                    return Poll::Ready(Some(Err(SubscribeError::Unavailable(closed))));
+                    return Poll::Ready(Some(Err(SubscribeError::Unavailable(why))));
                 }
             }
         }
@@ -207,13 +210,17 @@ impl Shared {
     fn poll(&self, context: &mut Context<'_>) -> Poll<Next> {
         let state = &mut *self.lock();
         loop {
-            let Some(subscriber) = &mut state.subscriber else { return Poll::Ready(Next::Closed) };
+            let closed = || Poll::Ready(Next::Closed("the connection is closed".to_owned()));
+            let Some(subscriber) = &mut state.subscriber else { return closed() };
             let message = match state.early.pop_front() {
                 Some(early) => early.message,
                 None => match Pin::new(subscriber).poll_next(context) {
                     Poll::Ready(Some(message)) => message,
-                    Poll::Ready(None) => return Poll::Ready(Next::Closed),
+                    Poll::Ready(None) => return closed(),
                     Poll::Pending => {
+                        if let Some(text) = state.denied.take() {
+                            return Poll::Ready(Next::Closed(text));
+                        }
                         match &mut state.waker {
                             Some(waker) => waker.clone_from(context.waker()),
                             None => state.waker = Some(context.waker().clone()),
@@ -336,6 +343,19 @@ impl Shared {
         drop(state);
         if let Some(waker) = waker {
             waker.wake();
+        }
+    }
+
+    /// The server said something of this connection's doings.
+    pub(super) fn server_said(&self, text: &str) {
+        if crate::nats::forbids(text, &self.next) {
+            let mut state = self.lock();
+            state.denied = Some(text.to_owned());
+            let waker = state.waker.clone();
+            drop(state);
+            if let Some(waker) = waker {
+                waker.wake();
+            }
         }
     }
 
