@@ -7,6 +7,7 @@ pub mod interop;
 pub mod load;
 pub mod nats;
 pub mod running;
+pub mod writer;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -22,6 +22,7 @@ use crate::bus::embedded::{EmbeddedBus, EmbeddedBusOptions};
 use crate::bus::nats::{NatsBus, NatsBusOptions};
 use crate::data::Database;
 use crate::data::embedded::EmbeddedData;
+use crate::data::nats::NatsWriter;
 use crate::engine::Engine;
 use crate::entrypoint::{self, Entrypoint, EntrypointOptions, MethodRoute};
 use crate::native::{self, NativeOptions};
@@ -99,14 +100,17 @@ impl Backend {
         Self { bus, stores, database: EmbeddedData::database(), prefetch: 1, nats: None }
     }
 
-    /// On NATS, where a plan has been applied.
+    /// On NATS, where a plan has been applied. Documents go to the writer of `runtime_id`; who finds them is for the caller
+    /// to say.
     ///
     /// # Errors
     /// The server cannot be used as a bus.
-    pub async fn on_nats(nats: Nats) -> anyhow::Result<Self> {
+    pub async fn on_nats(nats: Nats, runtime_id: &str) -> anyhow::Result<Self> {
         let bus = NatsBus::new(nats.clone(), NatsBusOptions::default()).await?;
         let stores = NatsStores::new(nats.client().clone(), nats.server_errors().into());
-        Ok(Self { bus, stores, database: Database::default(), prefetch: NATS_PREFETCH, nats: Some(nats) })
+        let writer = NatsWriter::new(nats.client().clone(), runtime_id, nats.server_errors().into());
+        let database = Database { writer: Some(Arc::new(writer)), reader: None };
+        Ok(Self { bus, stores, database, prefetch: NATS_PREFETCH, nats: Some(nats) })
     }
 
     /// Says what is still to be said before the process ends: what was given back, what was acknowledged last.

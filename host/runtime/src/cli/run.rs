@@ -158,7 +158,7 @@ async fn backend(args: &Args, topology: &Topology, health: &Health) -> anyhow::R
         }
         Some(nats) => {
             provision::apply(&nats, &plan, &ApplyOptions::default()).await.map_err(explained)?;
-            Backend::on_nats(nats).await
+            Backend::on_nats(nats, &args.runtime_id).await
         }
     }
 }
