@@ -15,6 +15,7 @@ mod supervise;
 mod tests;
 
 use std::ffi::OsString;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,6 +68,9 @@ pub struct Platform {
     pub influx_uri: String,
     /// The folder of the package.
     pub package: PathBuf,
+    /// The package is unpacked for this process alone: programs in it may be made executable, as the original's image for
+    /// Go does with its copy. An archive has no modes.
+    pub is_own_copy: bool,
     /// Values of the version's configuration: they do not override the platform's.
     pub variables: Vec<(String, String)>,
     /// What any program needs to run here (PATH, HOME and so on). Names that begin with KRT_ are left out.
@@ -156,7 +160,8 @@ pub fn nodes(topology: &Topology, runners: &Runners, platform: &Platform) -> Res
             let runner = runners.of(image).ok_or_else(no_runner)?;
             let src = platform.package.join(&node.src);
             let command = runner.command(&src, &node.name);
-            if command.first().is_some_and(|program| Path::new(program) == src) && !is_executable(&src) {
+            let is_program = command.first().is_some_and(|program| Path::new(program) == src);
+            if is_program && !is_executable(&src) && !(platform.is_own_copy && make_executable(&src)) {
                 return Err(NativeError::NotExecutable {
                     workflow: workflow.name.clone(),
                     node: node.name.clone(),
@@ -185,6 +190,10 @@ fn durables(names: &Names, workflow: &Workflow, node: &Node) -> Vec<Durable> {
         stream: stream.clone(),
     };
     node.subscriptions.iter().map(of).collect()
+}
+
+fn make_executable(path: &Path) -> bool {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o700)).is_ok()
 }
 
 fn is_executable(path: &Path) -> bool {

@@ -20,7 +20,6 @@ sys.path.insert(0, os.path.join(HERE, "pb"))
 import nats
 from nats.errors import Error as NatsError
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import KeyNotFoundError
 
 import kre_nats_msg_pb2 as envelope
 
@@ -60,7 +59,8 @@ class Configuration:
         for bucket in [self._buckets[scope]] if scope else self._buckets.values():
             try:
                 return (await bucket.get(key)).value.decode()
-            except KeyNotFoundError:
+            except NatsError:
+                # As in the original: whatever it was.
                 continue
         return None
 

@@ -50,7 +50,7 @@ pub struct NatsBusOptions {
     pub publish_wait: Duration,
 }
 
-/// The bus. What it handed out ends with it: deliveries with an error, acceptances likewise.
+/// The bus. Its deliveries and acceptances may outlive it.
 pub struct NatsBus {
     nats: Nats,
     publisher: Arc<Publisher>,
@@ -111,9 +111,6 @@ impl NatsBus {
 impl Drop for NatsBus {
     fn drop(&mut self) {
         self.tasks.iter().for_each(tokio::task::AbortHandle::abort);
-        self.publisher.close();
-        let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
-        seats.iter().filter_map(Weak::upgrade).for_each(|seat| seat.end("the bus is gone"));
     }
 }
 

@@ -11,6 +11,7 @@ mod completions;
 mod graph;
 mod judge;
 mod logging;
+mod native;
 mod nats;
 mod pack;
 mod plan;

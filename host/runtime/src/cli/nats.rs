@@ -8,6 +8,9 @@ use anyhow::{Context as _, bail};
 use crate::nats::{ConnectError, Nats, NatsOptions, connect_when_there};
 use crate::telemetry::Part;
 
+/// In place of a URL: a server of the process's own.
+const AUTO: &str = "auto";
+
 /// Where NATS is and who we are there.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "NATS")]
@@ -57,6 +60,29 @@ fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
 }
 
 impl NatsArgs {
+    /// Whether a server of this process's own is wanted.
+    pub(super) fn is_auto(&self) -> bool {
+        matches!(self.urls.as_slice(), [Secret(url)] if url == AUTO)
+    }
+
+    /// The same, at another place.
+    pub(super) fn at(&self, url: &str) -> Self {
+        Self { urls: vec![Secret(url.to_owned())], ..self.clone() }
+    }
+
+    /// Whether any server is named.
+    pub(super) fn is_given(&self) -> bool {
+        !self.urls.is_empty()
+    }
+
+    /// What the original's runners are told: `host:port` where that says it all, as the original platform does, else the
+    /// URL. One server: theirs find the others of a cluster by it.
+    pub(super) fn for_runners(&self) -> String {
+        let url = self.urls.first().map_or("", |url| url.0.as_str());
+        let plain = url.strip_prefix("nats://").unwrap_or(url);
+        if plain.contains('@') { url.to_owned() } else { plain.to_owned() }
+    }
+
     /// How to connect, as `name`; none when no URL is given.
     pub(super) fn options(&self, name: &str) -> Option<NatsOptions> {
         if self.urls.is_empty() {
@@ -76,6 +102,9 @@ impl NatsArgs {
 
     /// Connects for a command that does one thing, waiting for at most `wait`.
     pub(super) async fn connect(&self, name: &str, wait: Duration) -> anyhow::Result<Nats> {
+        if self.is_auto() {
+            bail!("--nats auto is for krt run: its server ends with the command");
+        }
         let Some(options) = self.options(name) else { bail!("where is NATS? Say --nats URL, or set KRT_NATS_URL") };
         let waiting = connect_when_there(&options, None);
         match tokio::time::timeout(wait, waiting).await {

@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::judge::{Depth, judge};
+use super::native::{NativeArgs, Told};
 use super::nats::NatsArgs;
 use super::provision::explained;
 use super::variables::Variables;
@@ -43,7 +44,9 @@ const MAX_PEM: usize = 1 << 20;
                                              free ports; the first line says which
   krt run . --config API_URL=http://localhost:8000
                                              a value for a configuration variable
-  krt run . --nats nats://localhost:4222     on a NATS server with JetStream")]
+  krt run . --nats nats://localhost:4222     on a NATS server with JetStream
+  krt run . --nats auto --runner 'konstellation/kre-py=python3 main.py' --runner 'konstellation/kre-go={src}'
+                                             with Python and Go nodes beside components, on a server of its own")]
 pub(super) struct Args {
     /// The version
     #[arg(default_value = ".")]
@@ -82,6 +85,8 @@ pub(super) struct Args {
     tls_key: Option<PathBuf>,
     #[command(flatten)]
     nats: NatsArgs,
+    #[command(flatten)]
+    native: NativeArgs,
 }
 
 pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
@@ -93,7 +98,14 @@ pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
         return Ok(ExitCode::FAILURE);
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
-    runtime.block_on(serve(args, globals, package, topology, started))?;
+    runtime.block_on(async {
+        let (nats, server) = args.native.server(&args.nats, args.max_message as usize).await?;
+        let served = serve(Args { nats, ..args }, globals, package, topology, started).await;
+        if let Some(server) = server {
+            server.stop().await;
+        }
+        served
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -110,6 +122,10 @@ async fn serve(
     let grpc = listen(&args.grpc_addr, "--grpc-addr").await?;
     let web = listen(&args.web_addr, "--web-addr").await?;
     let stop = stop_on_signals()?;
+    let told = Told { runtime_id: &args.runtime_id, variables: &variables, grace: Duration::from_secs_f64(args.grace) };
+    if args.nats.is_given() {
+        args.native.check(&package, &topology, &told)?;
+    }
     let metrics = Arc::new(Metrics::default());
     let engine = Engine::new(EngineOptions { cache: super::cache_dir(), ..EngineOptions::default() })?;
     let health = Health::default();
@@ -117,12 +133,16 @@ async fn serve(
         backend = backend(&args, &topology, &health) => backend?,
         () = stop.cancelled() => return Ok(()),
     };
+    let native = match &backend.nats {
+        Some(nats) => args.native.options(&package, &topology, &told, (&args.nats, nats))?,
+        None => None,
+    };
     let options = RunOptions {
         runtime_id: args.runtime_id.clone(),
         variables,
         engine,
         backend,
-        native: None,
+        native,
         limits: Limits {
             default_timeout: Duration::from_secs_f64(args.timeout),
             max_in_flight: args.max_in_flight as usize,

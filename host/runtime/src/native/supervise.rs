@@ -5,6 +5,11 @@
 //! on. So, before a node is started whose processes are all gone, and nobody else reads its durables, everything that was
 //! pushed comes back at once. When others of the same node still live, only what has been held for longer than the ack wait
 //! of the options comes back: the server cannot tell the dead's messages from theirs.
+//!
+//! # A process that lives and no longer reads
+//! The client of the original's runner for Python gives up for good when the server closes its connection, as it does for a
+//! message that is over the limit by its headers (contract, trap 26); the process stays. A durable that was read and is
+//! read by nobody any more tells.
 
 use std::io;
 use std::sync::Arc;
@@ -28,6 +33,10 @@ const WELL: Duration = Duration::from_secs(60);
 const AT_ONCE: Duration = Duration::from_millis(1);
 /// How often it is looked whether nodes have subscribed.
 const LOOK: Duration = Duration::from_millis(100);
+/// How often it is looked whether nodes still read what they have read before.
+const WATCH: Duration = Duration::from_secs(5);
+/// A node that so many looks in a row find reading no more is started anew: its client would have come back by then.
+const PATIENCE: u32 = 2;
 
 /// Native nodes that are kept running until they are to stop.
 pub struct Supervisor {
@@ -55,6 +64,8 @@ pub fn supervise(options: NativeOptions, stop: &CancellationToken) -> io::Result
             stop: stop.clone(),
             running: JoinSet::new(),
             due: Vec::new(),
+            life: stop.child_token(),
+            reading: None,
         };
         keepers.spawn(keeper.keep());
     }
@@ -92,6 +103,10 @@ struct Keeper {
     stop: CancellationToken,
     running: JoinSet<Run>,
     due: Vec<Due>,
+    /// Cancelled to end the processes that run now.
+    life: CancellationToken,
+    /// Since it was first seen that all durables are read: looks in a row that found one that is not.
+    reading: Option<u32>,
 }
 
 /// A replica that is to be started.
@@ -113,6 +128,7 @@ struct Run {
 impl Keeper {
     async fn keep(mut self) {
         let at = Instant::now();
+        let mut watch = tokio::time::interval(WATCH);
         self.due = (0..self.node.replicas).map(|replica| Due { replica, at, pause: PAUSE }).collect();
         while !self.stop.is_cancelled() {
             self.start_due().await;
@@ -127,6 +143,7 @@ impl Keeper {
                 () = self.stop.cancelled() => {}
                 () = pause => {}
                 Some(run) = self.running.join_next() => self.ended(run).await,
+                _ = watch.tick() => self.look().await,
             }
         }
         // Each has been told by itself.
@@ -140,6 +157,8 @@ impl Keeper {
         }
         if self.running.is_empty() {
             self.recall_all().await;
+            self.life = self.stop.child_token();
+            self.reading = None;
         }
         let (due, later) = std::mem::take(&mut self.due).into_iter().partition(|due| due.at <= now);
         self.due = later;
@@ -152,7 +171,7 @@ impl Keeper {
         let Due { replica, pause, .. } = due;
         let number = if self.node.replicas > 1 { replica + 1 } else { 0 };
         let voice = Arc::new(Voice::new(&self.node.workflow, &self.node.node, number));
-        let (node, spawner, stop, grace) = (self.node.clone(), self.spawner.clone(), self.stop.clone(), self.grace);
+        let (node, spawner, stop, grace) = (self.node.clone(), self.spawner.clone(), self.life.clone(), self.grace);
         self.running.spawn(async move {
             let started = Instant::now();
             let ended = match spawner.start(&node.command, &node.environment, voice).await {
@@ -191,6 +210,28 @@ impl Keeper {
         self.due.push(Due { replica, at: Instant::now() + pause, pause: (pause * 2).min(LONGEST_PAUSE) });
         if !self.running.is_empty() {
             self.recall_beside_others().await;
+        }
+    }
+
+    /// Starts the node anew if it lives and reads no more.
+    async fn look(&mut self) {
+        if self.running.is_empty() {
+            return;
+        }
+        let looks = join_all(self.node.durables.iter().map(|durable| self.durables.is_bound(durable))).await;
+        let unread = looks.iter().zip(&self.node.durables).find(|(bound, _)| matches!(bound, Ok(false)));
+        self.reading = match (unread, self.reading) {
+            // Not yet: it may have much to do before it subscribes.
+            (Some(_), None) => None,
+            (Some(_), Some(missed)) => Some(missed + 1),
+            (None, seen) if looks.iter().any(Result::is_err) => seen,
+            (None, _) => Some(0),
+        };
+        if let (Some((_, durable)), Some(PATIENCE)) = (unread, self.reading) {
+            let NativeNode { workflow, node, .. } = &self.node;
+            let durable = &durable.name;
+            tracing::warn!(%workflow, %node, durable, "{workflow}/{node} lives and no longer reads; it is started anew");
+            self.life.cancel();
         }
     }
 

@@ -45,6 +45,7 @@ fn platform(variables: &[(&str, &str)], inherited: &[(&str, &str)]) -> Platform 
         mongo_uri: String::new(),
         influx_uri: String::new(),
         package: PathBuf::from("/package"),
+        is_own_copy: false,
         variables: variables.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect(),
         inherited: inherited.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect(),
     }
@@ -120,13 +121,16 @@ fn an_image_without_a_runner_is_told_with_the_node_and_the_flag() {
 }
 
 #[test]
-fn a_program_that_is_not_executable_is_told() {
+fn a_program_that_is_not_executable_is_told_unless_it_is_a_copy() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("bin")).unwrap();
     std::fs::write(folder.path().join("bin/last"), "x").unwrap();
     let platform = Platform { package: folder.path().to_owned(), ..platform(&[], &[]) };
-    let error = nodes(&topology(TWO), &runners(&["kre-go={src}", "kre-py=p"]), &platform).unwrap_err();
+    let runners = runners(&["kre-go={src}", "kre-py=p"]);
+    let error = nodes(&topology(TWO), &runners, &platform).unwrap_err();
     assert!(matches!(&error, NativeError::NotExecutable { node, .. } if node == "last"), "{error}");
+    // What was unpacked for this process alone is made so: archives have no modes.
+    assert!(nodes(&topology(TWO), &runners, &Platform { is_own_copy: true, ..platform }).is_ok());
 }
 
 /// Options for one node that runs `script` in `sh`.

@@ -72,4 +72,4 @@ async def obey(ctx, job, order):
 
 
 default_handler = work
-custom_handlers = {"early": relay}
+custom_handlers = {"early": relay} if os.environ["KRT_NODE_NAME"] == "last" else {}

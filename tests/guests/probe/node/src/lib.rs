@@ -9,8 +9,11 @@ use krt_node::{Context, Failure, FailureExt as _, Incoming, Node, Result, Scope}
 
 use job::{Job, Order};
 
-/// From a node whose early answers concern the caller: those are passed on, the rest is not for this node.
+/// From a node whose early answers concern the caller: the last node passes those on, and the rest is not for it.
 fn relay(ctx: &Context, incoming: Incoming) -> Result {
+    if ctx.node() != "last" {
+        return work(ctx, incoming);
+    }
     failed_before(&incoming)?;
     if ctx.is_early_reply() || ctx.is_early_exit() {
         ctx.relay()?;

@@ -120,5 +120,9 @@ func scope(name string) []kre.Scope {
 }
 
 func main() {
-	kre.Start(nil, work, map[string]kre.Handler{"early": relay})
+	custom := map[string]kre.Handler{}
+	if os.Getenv("KRT_NODE_NAME") == "last" {
+		custom["early"] = relay
+	}
+	kre.Start(nil, work, custom)
 }
