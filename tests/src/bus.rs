@@ -59,6 +59,7 @@ pub fn durable(node: &str, ack_wait: Duration) -> Durable {
         deliver_group: None,
         ack_wait,
         attempts: Some(5),
+        handling: Duration::ZERO,
         retry: Retry::default(),
     }
 }

@@ -69,6 +69,10 @@ pub struct Durable {
     /// How often the reader tries a message, the first time included; none for native runners, which never nack. Not a
     /// bound of the bus: it delivers once more, and again, until the reader has given the message up and said so.
     pub attempts: Option<u32>,
+    /// Longest time that one handling may take: until then signs of life keep the message in hand. Not part of what the
+    /// server knows.
+    #[serde(skip)]
+    pub handling: Duration,
     /// The schedule between attempts. Not part of what the server knows: the runner nacks with these delays.
     #[serde(skip)]
     pub retry: Retry,
@@ -119,6 +123,7 @@ pub fn plan(topology: &Topology, runtime_id: &str) -> Plan {
                         delivery: DeliveryMode::Pull,
                         ack_wait: ACK_WAIT,
                         attempts: Some(wasm.retry.attempts),
+                        handling: wasm.timeout,
                         retry: wasm.retry.clone(),
                         name,
                         stream: stream.clone(),
@@ -131,6 +136,7 @@ pub fn plan(topology: &Topology, runtime_id: &str) -> Plan {
                         delivery: DeliveryMode::Push,
                         ack_wait: NATIVE_ACK_WAIT,
                         attempts: None,
+                        handling: Duration::ZERO,
                         retry: Retry::default(),
                         name,
                         stream: stream.clone(),

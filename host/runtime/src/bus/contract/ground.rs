@@ -82,6 +82,7 @@ pub(super) fn add(plan: &mut Plan, stream: usize, (subject, node): Reader<'_>, a
         deliver_group: None,
         ack_wait,
         attempts: Some(2),
+        handling: Duration::ZERO,
         retry: Retry::default(),
     });
 }

@@ -51,6 +51,7 @@ fn bus(options: EmbeddedBusOptions) -> Arc<EmbeddedBus> {
         deliver_group: None,
         ack_wait: ACK_WAIT,
         attempts: None,
+        handling: Duration::ZERO,
         retry: Retry::default(),
     };
     let bus = EmbeddedBus::new(options);
@@ -370,6 +371,7 @@ async fn a_plan_whose_durable_reads_elsewhere_moves_it_with_its_messages() {
         deliver_group: None,
         ack_wait: ACK_WAIT,
         attempts: None,
+        handling: Duration::ZERO,
         retry: Retry::default(),
     });
     bus.apply(&plan);

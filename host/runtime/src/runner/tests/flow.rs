@@ -207,6 +207,7 @@ fn plan(nodes: &[(&str, &[&str])]) -> Plan {
                 deliver_group: None,
                 ack_wait: ACK_WAIT,
                 attempts: Some(3),
+                handling: Duration::ZERO,
                 retry: Retry::default(),
             });
         }
