@@ -11,6 +11,7 @@ use krt_host::bus::nats::provision::{ApplyOptions, ProvisionError, apply};
 use krt_host::bus::nats::{NatsBus, NatsBusOptions};
 use krt_host::bus::{Bus as _, PublishError, SubscribeError};
 use krt_host::nats::{ConnectError, NatsOptions, connect, connect_when_there};
+use serde_json::json;
 
 /// A pair that stands in NATS's own documentation.
 const SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
@@ -98,6 +99,66 @@ async fn who_may_not_make_streams_is_told_so_at_once() {
     let Err(ProvisionError::Refused { text, .. }) = refused else { panic!("{refused:?}") };
     assert!(text.contains("not permitted"), "{text}");
     assert!(since.elapsed() < Duration::from_secs(4), "{:?}", since.elapsed());
+}
+
+/// A signed claim: what operators and accounts say of whom they trust.
+fn token(issuer: &nkeys::KeyPair, subject: &str, nats: serde_json::Value) -> String {
+    let body =
+        json!({ "jti": "test", "iat": 1, "iss": issuer.public_key(), "name": "test", "sub": subject, "nats": nats });
+    let head = json!({ "typ": "JWT", "alg": "ed25519-nkey" });
+    let signed = format!("{}.{}", base64(head.to_string().as_bytes()), base64(body.to_string().as_bytes()));
+    let signature = issuer.sign(signed.as_bytes()).expect("signed");
+    format!("{signed}.{}", base64(&signature))
+}
+
+/// In the alphabet of URLs, without padding.
+fn base64(bytes: &[u8]) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    let group = |chunk: &[u8]| {
+        let bits = chunk.iter().chain([&0, &0]).take(3).fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
+        (0..=chunk.len()).map(|digit| char::from(ALPHABET[bits >> (18 - 6 * digit) & 63])).collect::<String>()
+    };
+    bytes.chunks(3).map(group).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_credentials_file_is_taken_and_a_strangers_refused() {
+    use nkeys::KeyPair;
+
+    let (operator, system, account) = (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_account());
+    let limits = |jetstream: i64| {
+        json!({ "subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true, "conn": -1,
+            "leaf": -1, "mem_storage": jetstream, "disk_storage": jetstream, "streams": jetstream, "consumer": jetstream })
+    };
+    let trusted = json!({ "type": "operator", "version": 2, "system_account": system.public_key() });
+    let of_account = |key: &KeyPair, jetstream| {
+        let claims = json!({ "type": "account", "version": 2, "limits": limits(jetstream) });
+        format!("{}: {:?}\n", key.public_key(), token(&operator, &key.public_key(), claims))
+    };
+    let configuration = format!(
+        "operator: {:?}\nsystem_account: {}\nresolver: MEMORY\nresolver_preload {{\n{}{}}}\n",
+        token(&operator, &operator.public_key(), trusted),
+        system.public_key(),
+        of_account(&system, 0),
+        of_account(&account, -1),
+    );
+    let Some(server) = Server::configured(CURRENT, &configuration) else { return };
+    let credentials = |name: &str, account: &KeyPair| {
+        let user = KeyPair::new_user();
+        let claims = json!({ "type": "user", "version": 2, "subs": -1, "data": -1, "payload": -1 });
+        let text = format!(
+            "-----BEGIN NATS USER JWT-----\n{}\n------END NATS USER JWT------\n\n\
+             -----BEGIN USER NKEY SEED-----\n{}\n------END USER NKEY SEED------\n",
+            token(account, &user.public_key(), claims),
+            user.seed().expect("a seed")
+        );
+        let path = server.folder().join(name);
+        std::fs::write(&path, text).expect("written");
+        NatsOptions { credentials: Some(path), ..bus::options(&server.url()) }
+    };
+    let nats = connect(&credentials("user.creds", &account), None).await.expect("taken");
+    apply(&nats, &bus::plan(PATIENCE), &ApplyOptions::default()).await.expect("applied");
+    refused(&credentials("stranger.creds", &KeyPair::new_account())).await;
 }
 
 /// An authority with a server's certificate and a client's, as PEM files in a folder.
