@@ -100,13 +100,38 @@ fn a_script_in_place_of_a_component_is_refused() {
     refused(&run(version(b"#!/usr/bin/env python3\nprint('hello')\n").path(), &[]), &["bin/only.wasm"]);
 }
 
-#[test]
-fn a_node_in_an_image_of_the_original_is_refused_by_name() {
+/// The version with its node in an image of the original.
+fn native() -> tempfile::TempDir {
     let folder = version(b"");
     let manifest = MANIFEST.replace("src: bin/only.wasm", "src: main.py\n        image: konstellation/kre-py:latest");
     fs::write(folder.path().join("krt.yml"), manifest).expect("written");
     fs::write(folder.path().join("main.py"), "").expect("written");
-    refused(&run(folder.path(), &[]), &["\"only\"", "konstellation/kre-py:latest"]);
+    folder
+}
+
+#[test]
+fn a_node_in_an_image_of_the_original_is_refused_by_name_with_the_flags_that_help() {
+    refused(&run(native().path(), &[]), &["\"only\"", "konstellation/kre-py:latest", "--nats auto", "--runner"]);
+}
+
+#[test]
+fn an_image_without_a_runner_is_told_with_the_node_before_anything_is_made() {
+    // Nobody listens there, and nobody is asked.
+    let nats = ["--nats", "nats://127.0.0.1:1"];
+    let words = ["\"only\"", "konstellation/kre-py:latest", "--runner 'konstellation/kre-py=COMMAND'"];
+    refused(&run(native().path(), &nats), &words);
+    let runner = ["--runner", "konstellation/kre-go={src}"];
+    refused(&run(native().path(), &[nats, runner].concat()), &words);
+    let program = ["--runner", "konstellation/kre-py={src}"];
+    refused(&run(native().path(), &[nats, program].concat()), &["\"only\"", "main.py", "chmod +x"]);
+}
+
+#[test]
+fn a_nats_server_that_is_not_there_is_told_with_the_flag() {
+    let auto = ["--nats", "auto", "--nats-server", "/nowhere/nats-server"];
+    refused(&run(version(b"").path(), &auto), &["/nowhere/nats-server", "--nats-server PATH"]);
+    let other = ["--nats", "auto", "--nats-server", "/bin/false"];
+    refused(&run(version(b"").path(), &other), &["/bin/false", "does not become ready"]);
 }
 
 #[test]

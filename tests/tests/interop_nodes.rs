@@ -68,7 +68,8 @@ fn flows() -> Vec<Flow> {
     flows
 }
 
-#[tokio::test]
+// Several threads: connections are closed while the end of a process is awaited.
+#[tokio::test(flavor = "multi_thread")]
 async fn components_python_and_go_work_side_by_side() {
     let Some(tools) = tools() else { return };
     let Some(server) = Server::configured(CURRENT, &format!("max_payload: {LIMIT}")) else { return };
