@@ -103,6 +103,7 @@ async fn round(topology: &Topology, node: Arc<dyn Node>, bytes: usize, count: us
         dead_letters: "dead-letters".into(),
         ready: Arc::new(Health::default().part("subscriptions")),
         metrics: Arc::new(Metrics::default()),
+        times: None,
         grace: Duration::from_secs(1),
     };
     let running = tokio::spawn(runner.run(stop.clone()));

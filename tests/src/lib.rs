@@ -3,6 +3,7 @@
 pub mod bus;
 pub mod command;
 pub mod guests;
+pub mod influx;
 pub mod interop;
 pub mod load;
 pub mod nats;

@@ -24,7 +24,7 @@ use self::intake::Intake;
 use crate::bus::{Bus, Consumer};
 use crate::node::Node;
 use crate::outbox::OutboxOptions;
-use crate::telemetry::{Metrics, Part};
+use crate::telemetry::{Metrics, Part, Times};
 
 /// How long a drain waits for what is in hand, unless told otherwise: two thirds of the 30 s that Kubernetes gives a pod.
 pub const DEFAULT_GRACE: Duration = Duration::from_secs(20);
@@ -63,6 +63,8 @@ pub struct Runner {
     pub ready: Arc<Part>,
     /// Where counts and times go.
     pub metrics: Arc<Metrics>,
+    /// Where the time of each single message goes.
+    pub times: Option<Times>,
 }
 
 impl Runner {

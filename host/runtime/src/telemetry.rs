@@ -3,8 +3,12 @@
 //! Label values come from the manifest alone, so their number is bounded.
 
 mod allowance;
+mod influx;
+mod line;
 mod measurements;
+mod post;
 mod text;
+mod times;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -18,8 +22,11 @@ use prometheus_client::registry::Registry;
 use tokio::sync::watch;
 
 pub use self::allowance::{Admission, Allowance};
+pub use self::influx::{GaugesAndInflux, InfluxLimits, InfluxMeasurements, InfluxTask};
 pub use self::measurements::GaugeMeasurements;
+pub use self::post::InvalidUri;
 pub use self::text::{clean, cut};
+pub use self::times::Times;
 
 /// 50 µs to 30 s, roughly times three: a warm wasm node is at the one end, a time-out at the other.
 const BUCKETS: [f64; 13] = [50e-6, 150e-6, 500e-6, 1.5e-3, 5e-3, 15e-3, 50e-3, 0.15, 0.5, 1.5, 5.0, 15.0, 30.0];
@@ -75,6 +82,8 @@ pub struct Metrics {
     pub call_seconds: Family<CallLabels, Histogram, fn() -> Histogram>,
     /// Calls waiting for their answer.
     pub in_flight: Gauge,
+    /// Points that a database of measurements never got.
+    pub measurements_dropped: Counter,
     /// What nodes measure.
     measurements: Gauges,
 }
@@ -92,6 +101,7 @@ impl Default for Metrics {
             calls: Family::default(),
             call_seconds: Family::new_with_constructor(histogram),
             in_flight: Gauge::default(),
+            measurements_dropped: Counter::default(),
             measurements: Family::default(),
             registry: Registry::default(),
         };
@@ -104,6 +114,8 @@ impl Default for Metrics {
         registry.register("call_seconds", "Time from call to answer", metrics.call_seconds.clone());
         registry.register("calls_in_flight", "Calls waiting for their answer", metrics.in_flight.clone());
         registry.register("measurement", "Last values that nodes measured", metrics.measurements.clone());
+        let dropped = metrics.measurements_dropped.clone();
+        registry.register("measurements_dropped", "Points that InfluxDB never got", dropped);
         Self { registry, ..metrics }
     }
 }
@@ -153,6 +165,11 @@ pub trait Measurements: Send + Sync + 'static {
     /// # Errors
     /// Dropped: the buffer is full.
     fn save(&self, point: Point) -> Result<(), Dropped>;
+
+    /// Where the time of every message goes, if this has a place for it.
+    fn times(&self) -> Option<Arc<dyn Measurements>> {
+        None
+    }
 }
 
 /// The point was dropped: the buffer is full.

@@ -8,6 +8,7 @@ mod build;
 mod call;
 mod check;
 mod completions;
+mod data;
 mod graph;
 mod judge;
 mod logging;
@@ -18,6 +19,7 @@ mod plan;
 mod print;
 mod provision;
 mod run;
+mod secret;
 mod variables;
 
 use std::path::PathBuf;

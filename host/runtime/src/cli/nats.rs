@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
+use super::secret::{Secret, secret};
 use crate::nats::{ConnectError, Nats, NatsOptions, connect_when_there};
 use crate::telemetry::Part;
 
@@ -43,20 +44,6 @@ pub(super) struct NatsArgs {
     /// PEM file with the certificate's key
     #[arg(long = "nats-key", value_name = "FILE", env = "KRT_NATS_KEY", requires = "certificate")]
     key: Option<PathBuf>,
-}
-
-/// Text that `Debug` does not show.
-#[derive(Clone)]
-struct Secret(String);
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("…")
-    }
-}
-
-fn secret(text: &str) -> Result<Secret, std::convert::Infallible> {
-    Ok(Secret(text.to_owned()))
 }
 
 impl NatsArgs {

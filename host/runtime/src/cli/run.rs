@@ -15,6 +15,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use super::data::DataArgs;
 use super::judge::{Depth, judge};
 use super::native::{NativeArgs, Told};
 use super::nats::NatsArgs;
@@ -27,7 +28,7 @@ use crate::bus::nats::provision::{self, ApplyOptions};
 use crate::engine::{Engine, EngineOptions};
 use crate::entrypoint::{Limits, Tls};
 use crate::runtime::{self, Backend, RunOptions};
-use crate::telemetry::{GaugeMeasurements, Health, Metrics};
+use crate::telemetry::{Health, Metrics};
 
 /// Bytes of a PEM file: far more than any chain needs.
 const MAX_PEM: usize = 1 << 20;
@@ -87,6 +88,8 @@ pub(super) struct Args {
     nats: NatsArgs,
     #[command(flatten)]
     native: NativeArgs,
+    #[command(flatten)]
+    data: DataArgs,
 }
 
 pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
@@ -137,6 +140,7 @@ async fn serve(
         Some(nats) => args.native.options(&package, &topology, &told, (&args.nats, nats))?,
         None => None,
     };
+    let measuring = args.data.measuring(&args.runtime_id, &metrics)?;
     let options = RunOptions {
         runtime_id: args.runtime_id.clone(),
         variables,
@@ -151,7 +155,7 @@ async fn serve(
             ..Limits::default()
         },
         tls: tls(&args)?,
-        measurements: Arc::new(GaugeMeasurements::new(&metrics)),
+        measurements: measuring.measurements.clone(),
         metrics,
         health,
     };
@@ -163,7 +167,9 @@ async fn serve(
         () = stop.cancelled() => return Ok(()),
     };
     let ready = || announce(&topology, globals, grpc_addr, web_addr, started);
-    version.serve(grpc, web, stop, ready).await
+    let served = version.serve(grpc, web, stop, ready).await;
+    measuring.end().await;
+    served
 }
 
 /// Bus and stores with what the version needs there.

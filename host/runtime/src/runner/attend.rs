@@ -191,12 +191,17 @@ impl Attendant {
 
     /// Hands the message to the node.
     async fn handle(&self, message: Message, outbox: &Outbox) -> Result<(), NodeError> {
+        let times = self.runner.times.as_ref().map(|times| (times, message.from_node.clone()));
         let started = Instant::now();
         let handled = {
             let _over = Over(outbox);
             self.call(message, outbox.clone()).await
         };
-        self.instruments.elapsed.observe(started.elapsed().as_secs_f64());
+        let elapsed = started.elapsed();
+        self.instruments.elapsed.observe(elapsed.as_secs_f64());
+        if let Some((times, from_node)) = times {
+            times.save(&from_node, elapsed, handled.is_ok());
+        }
         handled
     }
 

@@ -16,7 +16,7 @@ use crate::artifact::Package;
 use crate::engine::{self, Component, Configuration, Engine, NodeOptions};
 use crate::outbox::{DEFAULT_MAX_OUTPUTS, OutboxOptions};
 use crate::runner::Runner;
-use crate::telemetry::{Health, Measurements, Metrics};
+use crate::telemetry::{Health, Measurements, Metrics, Times};
 
 /// Bytes of a component that are read at most. Python guests with their libraries reach some tens of MiB.
 const MAX_COMPONENT: usize = 512 << 20;
@@ -81,6 +81,12 @@ impl NodeParts {
             ack_wait: plan::ACK_WAIT,
             dead_letters: place.dead_letters().into(),
             metrics: self.metrics.clone(),
+            times: self.measurements.times().map(|sink| Times {
+                sink,
+                version: identity.version.clone(),
+                workflow: workflow.clone(),
+                node: node.clone(),
+            }),
             ready: Arc::new(self.health.part(format!("the subscriptions of {workflow}/{node}"))),
             grace: self.grace,
         })

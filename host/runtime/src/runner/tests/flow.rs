@@ -111,6 +111,7 @@ impl Flow {
             grace: Duration::from_secs(5),
             ready: Arc::new(self.health.part("the subscriptions")),
             metrics: self.metrics.clone(),
+            times: None,
         };
         with(&mut runner);
         tokio::spawn(runner.run(self.stop.clone()))
