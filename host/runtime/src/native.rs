@@ -88,6 +88,9 @@ pub struct NativeOptions {
     pub ack_wait: Duration,
     /// Time between SIGTERM and SIGKILL.
     pub grace: Duration,
+    /// How often it is looked whether nodes still read what they have read before. A client that lost its connection must
+    /// be able to come back within it.
+    pub watch: Duration,
 }
 
 /// What the one who starts and ends readers asks of the bus about a durable.

@@ -13,6 +13,9 @@ use crate::native::server::NatsServer;
 use crate::native::{self, NativeNode, NativeOptions, Platform, Runner, Runners, Spawner};
 use crate::nats::Nats;
 
+/// Clients of the original's runners try to come back every 2 s.
+const WATCH: Duration = Duration::from_secs(5);
+
 /// How what is no component is run on this machine.
 #[derive(Debug, Clone, clap::Args)]
 #[command(next_help_heading = "Native nodes")]
@@ -77,6 +80,7 @@ impl NativeArgs {
             durables: Arc::new(nats.clone()),
             ack_wait: Duration::from_secs_f64(self.native_ack_wait),
             grace: told.grace,
+            watch: WATCH,
         }))
     }
 

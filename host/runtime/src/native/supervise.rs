@@ -7,9 +7,8 @@
 //! of the options comes back: the server cannot tell the dead's messages from theirs.
 //!
 //! # A process that lives and no longer reads
-//! The client of the original's runner for Python gives up for good when the server closes its connection, as it does for a
-//! message that is over the limit by its headers (contract, trap 26); the process stays. A durable that was read and is
-//! read by nobody any more tells.
+//! The client of the original's runner for Python gives up for good when the server closes its connection, and the process
+//! stays. A durable that was read and is read by nobody any more tells.
 
 use std::io;
 use std::sync::Arc;
@@ -33,8 +32,6 @@ const WELL: Duration = Duration::from_secs(60);
 const AT_ONCE: Duration = Duration::from_millis(1);
 /// How often it is looked whether nodes have subscribed.
 const LOOK: Duration = Duration::from_millis(100);
-/// How often it is looked whether nodes still read what they have read before.
-const WATCH: Duration = Duration::from_secs(5);
 /// A node that so many looks in a row find reading no more is started anew: its client would have come back by then.
 const PATIENCE: u32 = 2;
 
@@ -50,7 +47,7 @@ pub struct Supervisor {
 /// # Errors
 /// There is no thread to be had.
 pub fn supervise(options: NativeOptions, stop: &CancellationToken) -> io::Result<Supervisor> {
-    let NativeOptions { nodes, durables, ack_wait, grace } = options;
+    let NativeOptions { nodes, durables, ack_wait, grace, watch } = options;
     let spawner = Spawner::new()?;
     let read = nodes.iter().flat_map(|node| node.durables.clone()).collect();
     let mut keepers = JoinSet::new();
@@ -61,6 +58,7 @@ pub fn supervise(options: NativeOptions, stop: &CancellationToken) -> io::Result
             durables: durables.clone(),
             ack_wait,
             grace,
+            watch,
             stop: stop.clone(),
             running: JoinSet::new(),
             due: Vec::new(),
@@ -100,6 +98,7 @@ struct Keeper {
     durables: Arc<dyn Durables>,
     ack_wait: Duration,
     grace: Duration,
+    watch: Duration,
     stop: CancellationToken,
     running: JoinSet<Run>,
     due: Vec<Due>,
@@ -128,7 +127,7 @@ struct Run {
 impl Keeper {
     async fn keep(mut self) {
         let at = Instant::now();
-        let mut watch = tokio::time::interval(WATCH);
+        let mut watch = tokio::time::interval(self.watch);
         self.due = (0..self.node.replicas).map(|replica| Due { replica, at, pause: PAUSE }).collect();
         while !self.stop.is_cancelled() {
             self.start_due().await;

@@ -6,12 +6,15 @@ use std::sync::Mutex;
 
 use super::*;
 
+/// Recalls, and whether durables are read: what each look finds, the last one for ever.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<(String, Duration)>>);
+struct Recorder(Mutex<Vec<(String, Duration)>>, Mutex<Vec<bool>>);
 
 impl Durables for Recorder {
     fn is_bound(&self, _: &Durable) -> BoxFuture<'static, Result<bool, Unavailable>> {
-        Box::pin(async { Ok(false) })
+        let mut looks = self.1.lock().unwrap();
+        let found = if looks.len() > 1 { looks.remove(0) } else { looks.first().copied().unwrap_or(false) };
+        Box::pin(async move { Ok(found) })
     }
 
     fn recall(
@@ -143,8 +146,8 @@ fn options(script: &str, replicas: u32, recorder: &Arc<Recorder>) -> NativeOptio
         environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
         durables: vec![Durable { stream: "s".into(), name: "d".into() }],
     };
-    let grace = Duration::from_secs(10);
-    NativeOptions { nodes: vec![node], durables: recorder.clone(), ack_wait: Duration::from_secs(7), grace }
+    let (grace, watch) = (Duration::from_secs(10), Duration::from_millis(20));
+    NativeOptions { nodes: vec![node], durables: recorder.clone(), ack_wait: Duration::from_secs(7), grace, watch }
 }
 
 /// Lines of the file at `path`, once there are `count`.
@@ -253,4 +256,22 @@ async fn a_program_that_is_not_there_is_tried_again_and_stops_at_once() {
     }
     stop.cancel();
     supervisor.ended().await;
+}
+
+#[tokio::test]
+async fn a_process_that_lives_and_no_longer_reads_is_started_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("starts");
+    // Not yet, then for a while, then no more.
+    let looks = vec![false, false, false, true, true, false];
+    let recorder = Arc::new(Recorder(Mutex::default(), Mutex::new(looks)));
+    let stop = CancellationToken::new();
+    let script = format!("echo $$ >> {}; exec sleep 1000", file.display());
+    let supervisor = supervise(options(&script, 1, &recorder), &stop).unwrap();
+    let pids = lines(&file, 2).await;
+    assert!(!is_alive(&pids[0]) && is_alive(&pids[1]));
+    stop.cancel();
+    supervisor.ended().await;
+    // Both times nobody read.
+    assert_eq!(recorder.0.lock().unwrap().len(), 2);
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_nats::jetstream::ErrorCode;
 use async_nats::jetstream::consumer;
 use async_nats::jetstream::stream::{Config, DiscardPolicy, Info, RetentionPolicy, StorageType};
-use krt::plan::{Durable, Plan, Stream};
+use krt::plan::{DeliveryMode, Durable, Plan, Stream};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -15,6 +15,11 @@ use super::{Api, ApplyOptions, Change, Done, Kind, Loss, ProvisionError, failed}
 
 /// The server's own duplicate window.
 const WINDOW: Duration = Duration::from_secs(120);
+
+/// Bytes of headers that the original's runners send and leave out when they compare a message with the limit: the name of
+/// the stream, at most 255 characters. The server would close their connection for them (contract, trap 26), and the client
+/// of the one for Python never comes back. So a stream on which they publish takes that much less than the server.
+const RUNNER_HEADERS: usize = 1 << 10;
 
 /// Somebody else may make or change the same stream at the same time: looked at again so often.
 const TRIES: usize = 5;
@@ -48,7 +53,11 @@ pub(super) async fn judge<'a>(
     let mut all = Vec::new();
     for stream in &plan.streams {
         let readers: Vec<&Durable> = plan.durables.iter().filter(|durable| durable.stream == stream.name).collect();
-        let wanted = workflow(stream, &readers, options);
+        let mut wanted = workflow(stream, &readers, options);
+        if readers.iter().any(|durable| durable.delivery == DeliveryMode::Push) {
+            let limit = api.nats.client().max_payload().saturating_sub(RUNNER_HEADERS);
+            wanted.max_message_size = i32::try_from(limit).unwrap_or(i32::MAX);
+        }
         all.push(judge_one(api, Kind::Stream, stream, wanted, &readers).await?);
     }
     let wanted = dead_letters(&plan.dead_letters, options);
@@ -218,6 +227,9 @@ fn merged(found: &Config, wanted: &Config, kind: Kind, options: &ApplyOptions) -
         config.duplicate_window = wanted.duplicate_window;
     }
     if kind == Kind::Stream {
+        if wanted.max_message_size > 0 {
+            config.max_message_size = wanted.max_message_size;
+        }
         if options.max_bytes.is_some() {
             config.max_bytes = wanted.max_bytes;
         }
