@@ -24,6 +24,7 @@ serve: build ## Run the classificator on 127.0.0.1:9000 (gRPC) and :8080 (web) u
 test: setup ## Run all tests
 	@scripts/nats-server.sh 2.15.2 >/dev/null
 	@scripts/nats-server.sh debian >/dev/null
+	@scripts/ferretdb.sh >/dev/null
 	@scripts/interop.sh >/dev/null
 	@scripts/step.sh "building the tests" $(CARGO) test --workspace --no-run --quiet
 	$(CARGO) test --workspace

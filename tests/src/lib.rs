@@ -6,6 +6,7 @@ pub mod guests;
 pub mod influx;
 pub mod interop;
 pub mod load;
+pub mod mongo;
 pub mod nats;
 pub mod running;
 pub mod writer;

@@ -39,6 +39,8 @@ pub(super) struct NativeArgs {
 pub(super) struct Told<'a> {
     pub(super) runtime_id: &'a str,
     pub(super) variables: &'a [(String, String)],
+    pub(super) mongo_uri: &'a str,
+    pub(super) influx_uri: &'a str,
     pub(super) grace: Duration,
 }
 
@@ -94,8 +96,8 @@ impl NativeArgs {
         let platform = Platform {
             runtime_id: told.runtime_id.to_owned(),
             nats_server,
-            mongo_uri: std::env::var("KRT_MONGO_URI").unwrap_or_default(),
-            influx_uri: std::env::var("KRT_INFLUX_URI").unwrap_or_default(),
+            mongo_uri: told.mongo_uri.to_owned(),
+            influx_uri: told.influx_uri.to_owned(),
             package: package.root().to_owned(),
             is_own_copy: package.origin() == Origin::Archive,
             variables: told.variables.to_owned(),

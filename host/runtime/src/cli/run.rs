@@ -125,17 +125,25 @@ async fn serve(
     let grpc = listen(&args.grpc_addr, "--grpc-addr").await?;
     let web = listen(&args.web_addr, "--web-addr").await?;
     let stop = stop_on_signals()?;
-    let told = Told { runtime_id: &args.runtime_id, variables: &variables, grace: Duration::from_secs_f64(args.grace) };
+    let (influx_uri, mongo_uri) = args.data.uris();
+    let told = Told {
+        influx_uri,
+        mongo_uri,
+        runtime_id: &args.runtime_id,
+        variables: &variables,
+        grace: Duration::from_secs_f64(args.grace),
+    };
     if args.nats.is_given() {
         args.native.check(&package, &topology, &told)?;
     }
     let metrics = Arc::new(Metrics::default());
     let engine = Engine::new(EngineOptions { cache: super::cache_dir(), ..EngineOptions::default() })?;
     let health = Health::default();
-    let backend = tokio::select! {
+    let mut backend = tokio::select! {
         backend = backend(&args, &topology, &health) => backend?,
         () = stop.cancelled() => return Ok(()),
     };
+    args.data.read_from(&args.runtime_id, &mut backend).await?;
     let native = match &backend.nats {
         Some(nats) => args.native.options(&package, &topology, &told, (&args.nats, nats))?,
         None => None,

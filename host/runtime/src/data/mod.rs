@@ -2,6 +2,7 @@
 //! documents of one collection. Adapters beneath; nothing here knows what a guest is.
 
 pub mod embedded;
+pub mod mongo;
 pub mod nats;
 mod predictions;
 mod query;
