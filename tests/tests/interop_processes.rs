@@ -1,6 +1,7 @@
 //! Native nodes as processes: one command for all, nobody left behind, and nothing lost with a process that is killed.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use e2e::interop::probe::{self, Flow, Job, Kind, Probe, call, mark, marks, order};
@@ -35,6 +36,13 @@ fn stat(pid: u32) -> Option<(char, u32)> {
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
 }
 
+/// The folder of a nats-server, which has its store in it.
+fn store(pid: u32) -> Option<PathBuf> {
+    let arguments = fs::read_to_string(format!("/proc/{pid}/cmdline")).ok()?;
+    let mut arguments = arguments.split('\0').skip_while(|argument| *argument != "-sd");
+    Some(Path::new(arguments.nth(1)?).parent()?.to_owned())
+}
+
 fn await_gone(pids: &[u32]) {
     let until = Instant::now() + SOON;
     for pid in pids {
@@ -62,13 +70,18 @@ async fn one_command_runs_a_mixed_version_and_leaves_nobody_behind() {
         assert_eq!(answer.path, ["n0", "n1", "n2"]);
         let children = children(running.pid());
         assert_eq!(children.len(), 3, "a server and two nodes");
+        let store = children.iter().find_map(|pid| store(*pid)).expect("the server's store");
         if killed {
             // Killed on drop.
             drop(running);
+            await_gone(&children);
+            // Nobody is left who could remove it.
+            fs::remove_dir_all(store).expect("removed");
         } else {
             assert!(running.stop().success());
+            await_gone(&children);
+            assert!(!store.exists(), "the server's store is left behind");
         }
-        await_gone(&children);
     }
 }
 
