@@ -71,7 +71,7 @@ enum Color {
 enum Command {
     Check(check::Args),
     Build(build::Args),
-    Run(run::Args),
+    Run(Box<run::Args>),
     Call(call::Args),
     Pack(pack::Args),
     Graph(graph::Args),
@@ -88,7 +88,7 @@ pub fn main() -> ExitCode {
     let result = match command {
         Command::Check(args) => check::run(args, &globals),
         Command::Build(args) => build::run(args, &globals),
-        Command::Run(args) => run::run(args, &globals),
+        Command::Run(args) => run::run(*args, &globals),
         Command::Call(args) => call::run(args, &globals),
         Command::Pack(args) => pack::run(args, &globals),
         Command::Graph(args) => graph::run(args, &globals),
