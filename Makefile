@@ -1,6 +1,6 @@
 # What a person types. Every target does the set-up it needs; slow one-time steps say so and are cached.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo serve test check fmt clippy doc deny bench bless
+.PHONY: help setup build demo serve test check fmt clippy doc deny bench ledger bless
 
 CARGO ?= cargo
 KRT   := $(or $(CARGO_TARGET_DIR),target)/debug/krt
@@ -46,6 +46,11 @@ deny: ## Licences, bans and sources of all dependencies (installs cargo-deny the
 bench: setup ## Benchmarks side by side; prints ratios and rewrites benches/RESULTS.md
 	@scripts/step.sh "building the benchmarks (release)" $(CARGO) build --release --workspace --bin krt --bin benches
 	$(CARGO) run --release --workspace --bin benches
+
+ledger: setup ## 20 000 requests while hosts, entrypoints and servers are killed: every effect counted (REQUESTS=, SEED=)
+	@scripts/nats-server.sh 2.15.2 >/dev/null
+	KRT_LEDGER_REQUESTS=$(or $(REQUESTS),20000) KRT_LEDGER_SEED=$(or $(SEED),1) \
+	  $(CARGO) test --workspace --test nats_ledger -- --nocapture
 
 bless: ## Rewrite goldens and generated files from what the code says now; review the diff
 	BLESS=1 $(CARGO) test --workspace --test goldens --test schema

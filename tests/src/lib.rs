@@ -5,9 +5,11 @@ pub mod command;
 pub mod guests;
 pub mod influx;
 pub mod interop;
+pub mod ledger;
 pub mod load;
 pub mod mongo;
 pub mod nats;
+pub mod process;
 pub mod running;
 pub mod writer;
 

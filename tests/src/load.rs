@@ -150,6 +150,28 @@ pub struct Status {
     pub text: String,
 }
 
+/// A connection that makes calls; clones share it.
+#[derive(Clone)]
+pub struct Caller(SendRequest<Bytes>);
+
+impl Caller {
+    /// Connects to `HOST:PORT`.
+    ///
+    /// # Errors
+    /// Nobody listens there.
+    pub async fn connect(address: &str) -> anyhow::Result<Self> {
+        connect(address).await.map(Self)
+    }
+
+    /// One call: the answer's message bytes, or the status it ended with.
+    ///
+    /// # Errors
+    /// The connection failed.
+    pub async fn ask(&mut self, path: &str, message: Bytes) -> anyhow::Result<Result<Bytes, Status>> {
+        exchange(&mut self.0, path, message).await
+    }
+}
+
 /// One call on a connection of its own: the answer's message bytes, or the status it ended with.
 ///
 /// # Errors
@@ -220,7 +242,7 @@ impl Message {
 }
 
 /// `Blob { data }` of about `bytes` bytes that begin with `n`, as protobuf.
-fn blob(n: u64, bytes: usize) -> Bytes {
+pub fn blob(n: u64, bytes: usize) -> Bytes {
     let data = bytes.max(8);
     let mut message = BytesMut::with_capacity(data + 6);
     message.put_u8(0x0a);

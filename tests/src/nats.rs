@@ -120,6 +120,16 @@ impl Server {
         self.begin().wait_ready();
     }
 
+    /// SIGKILL, and started again on the same port and store; returns at once.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn kill_and_start(&mut self) {
+        let Starting { mut lines, mut log } = self.begin();
+        // A server whose log nobody reads stops when the pipe is full.
+        std::thread::spawn(move || std::io::copy(&mut lines, &mut log));
+    }
+
     fn begin(&mut self) -> Starting {
         self.kill();
         let mut child = Command::new(&self.binary)

@@ -13,7 +13,10 @@ use crate::names::{self, Names};
 use crate::topology::{NodeKind, Retry, StoreScope, Topology};
 
 /// How long the bus waits for an acknowledgement before it delivers again. Handlers that take longer send progress.
-pub const ACK_WAIT: Duration = Duration::from_secs(30);
+///
+/// Longer than a server's cluster takes to elect another leader (4 to 7 s), and short enough that what a dead host held is
+/// answered by another within a call's deadline.
+pub const ACK_WAIT: Duration = Duration::from_secs(10);
 
 /// The ack wait that stock runners insist on when they bind to a durable (contract, 2.3).
 pub const NATIVE_ACK_WAIT: Duration = Duration::from_secs(22 * 3600);

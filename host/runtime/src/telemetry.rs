@@ -72,6 +72,8 @@ pub struct Metrics {
     pub elapsed: Family<NodeLabels, Histogram, fn() -> Histogram>,
     /// Deliveries that were not the first attempt.
     pub redeliveries: Family<NodeLabels, Counter>,
+    /// Messages that a node has in hand.
+    pub in_hand: Family<NodeLabels, Gauge>,
     /// Messages that ended as dead letters.
     pub dead_letters: Family<NodeLabels, Counter>,
     /// Instances that were replaced: trapped, timed out or grown too large.
@@ -96,6 +98,7 @@ impl Default for Metrics {
             messages: Family::default(),
             elapsed: Family::new_with_constructor(histogram),
             redeliveries: Family::default(),
+            in_hand: Family::default(),
             dead_letters: Family::default(),
             replaced_instances: Family::default(),
             calls: Family::default(),
@@ -107,6 +110,7 @@ impl Default for Metrics {
         };
         registry.register("node_messages", "Messages handled, by outcome", metrics.messages.clone());
         registry.register("node_elapsed_seconds", "Time in the handler", metrics.elapsed.clone());
+        registry.register("node_in_hand", "Messages that a node has in hand", metrics.in_hand.clone());
         registry.register("node_redeliveries", "Deliveries after the first", metrics.redeliveries.clone());
         registry.register("node_dead_letters", "Messages given up", metrics.dead_letters.clone());
         registry.register("node_replaced_instances", "Instances replaced", metrics.replaced_instances.clone());

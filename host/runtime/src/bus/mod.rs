@@ -24,6 +24,10 @@ use futures::stream::BoxStream;
 /// for an id, a trace context, and the reason and backtrace of a dead letter.
 pub const HEADER_ROOM: usize = 16 << 10;
 
+/// The header of a message that only one reader of its subject is to handle: that node's name. A dead letter that is
+/// driven again bears it; the others have handled the message already.
+pub const FOR: &str = "krt-for";
+
 /// A bus with JetStream's interest semantics.
 ///
 /// # Guarantees

@@ -3,8 +3,10 @@
 //! Streams and durables are made by [`provision`]. Never asks the server about a stream on the path of a message.
 
 mod awaited;
+pub mod dead_letters;
 mod delivery;
 mod headers;
+mod hold;
 pub mod provision;
 mod publish;
 pub mod recall;
@@ -19,9 +21,10 @@ use async_nats::jetstream::consumer::{self, AckPolicy, DeliverPolicy};
 use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use serde_json::json;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 use tokio::time::MissedTickBehavior;
 
+use self::hold::Holders;
 use self::publish::Publisher;
 use self::seat::{Bound, Seat, Shared};
 use super::{Acceptance, Bus, Consumer, Deliveries, HEADER_ROOM, Publication, SubscribeError};
@@ -50,11 +53,16 @@ pub struct NatsBusOptions {
     pub publish_wait: Duration,
 }
 
+/// All subscribers that still are.
+type Seats = Arc<Mutex<Vec<Weak<Shared>>>>;
+
 /// The bus. Its deliveries and acceptances may outlive it.
 pub struct NatsBus {
     nats: Nats,
     publisher: Arc<Publisher>,
-    seats: Arc<Mutex<Vec<Weak<Shared>>>>,
+    seats: Seats,
+    /// There is another seat.
+    bound: Arc<Notify>,
     tasks: Vec<tokio::task::AbortHandle>,
 }
 
@@ -101,10 +109,11 @@ impl NatsBus {
                 }
             })
         };
-        let seats = Arc::new(Mutex::new(Vec::new()));
+        let (seats, bound) = (Seats::default(), Arc::new(Notify::new()));
         let kept = tokio::spawn(keep(nats.clone(), publisher.clone(), seats.clone()));
-        let tasks = vec![answered.abort_handle(), kept.abort_handle()];
-        Ok(Arc::new(Self { nats, publisher, seats, tasks }))
+        let held = tokio::spawn(hold_acknowledged(nats.clone(), seats.clone(), bound.clone()));
+        let tasks = vec![answered.abort_handle(), kept.abort_handle(), held.abort_handle()];
+        Ok(Arc::new(Self { nats, publisher, seats, bound, tasks }))
     }
 }
 
@@ -120,7 +129,7 @@ impl Bus for NatsBus {
     }
 
     fn subscribe(&self, consumer: Consumer) -> BoxFuture<'static, Result<Deliveries, SubscribeError>> {
-        let (nats, seats) = (self.nats.clone(), self.seats.clone());
+        let (nats, seats, another) = (self.nats.clone(), self.seats.clone(), self.bound.clone());
         Box::pin(async move {
             let bound = match consumer {
                 Consumer::Durable { stream, name, prefetch } => bind(nats, stream, name, prefetch).await?,
@@ -134,6 +143,7 @@ impl Bus for NatsBus {
             let mut seats = seats.lock().unwrap_or_else(PoisonError::into_inner);
             seats.retain(|seat: &Weak<Shared>| seat.strong_count() > 0);
             seats.push(seat.shared());
+            another.notify_one();
             Ok(Box::pin(seat) as Deliveries)
         })
     }
@@ -193,11 +203,8 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Housekeeping for all subscribers and publications.
-async fn keep(nats: Nats, publisher: Arc<Publisher>, seats: Arc<Mutex<Vec<Weak<Shared>>>>) {
-    let living = || {
-        let seats = seats.lock().unwrap_or_else(PoisonError::into_inner);
-        seats.iter().filter_map(Weak::upgrade).collect::<Vec<_>>()
-    };
+async fn keep(nats: Nats, publisher: Arc<Publisher>, seats: Seats) {
+    let living = || living(&seats);
     let (mut connections, mut words) = (nats.connections(), nats.server_errors());
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -224,5 +231,27 @@ async fn keep(nats: Nats, publisher: Arc<Publisher>, seats: Arc<Mutex<Vec<Weak<S
                 Err(broadcast::error::RecvError::Closed) => return,
             },
         }
+    }
+}
+
+fn living(seats: &Seats) -> Vec<Arc<Shared>> {
+    let seats = seats.lock().unwrap_or_else(PoisonError::into_inner);
+    seats.iter().filter_map(Weak::upgrade).collect()
+}
+
+/// Sees to it that what is acknowledged on the streams of all subscribers is held for a while.
+async fn hold_acknowledged(nats: Nats, seats: Seats, another: Arc<Notify>) {
+    let mut holders = Holders::default();
+    let mut every = tokio::time::interval(hold::EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = another.notified() => {}
+        }
+        let mut streams: Vec<String> = living(&seats).iter().map(|seat| seat.stream().to_owned()).collect();
+        streams.sort_unstable();
+        streams.dedup();
+        holders.hold(&nats, streams).await;
     }
 }

@@ -9,7 +9,11 @@ mod call;
 mod check;
 mod completions;
 mod data;
+mod dlq;
+mod door;
+mod entrypoint;
 mod graph;
+mod host;
 mod judge;
 mod logging;
 mod native;
@@ -20,6 +24,7 @@ mod print;
 mod provision;
 mod run;
 mod secret;
+mod told;
 mod variables;
 
 use std::path::PathBuf;
@@ -78,6 +83,9 @@ enum Command {
     Plan(plan::Args),
     Provision(provision::Args),
     Deprovision(provision::RemoveArgs),
+    Host(host::Args),
+    Entrypoint(entrypoint::Args),
+    Dlq(dlq::Args),
     Completions(completions::Args),
 }
 
@@ -95,6 +103,9 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args, &globals),
         Command::Provision(args) => provision::run(args, &globals),
         Command::Deprovision(args) => provision::remove(args, &globals),
+        Command::Host(args) => host::run(args, &globals),
+        Command::Dlq(args) => dlq::run(args, &globals),
+        Command::Entrypoint(args) => entrypoint::run(args, &globals),
         Command::Completions(args) => completions::run(args, &globals),
     };
     result.unwrap_or_else(|error| {

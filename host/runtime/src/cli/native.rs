@@ -28,7 +28,7 @@ pub(super) struct NativeArgs {
     runners: Vec<Runner>,
     /// Seconds after which a message counts as lost that a replica of a native node holds when another has died; longer
     /// than the longest handler, or a slow one gets its message twice
-    #[arg(long, value_name = "SECONDS", default_value_t = krt::plan::ACK_WAIT.as_secs_f64(), value_parser = super::positive_seconds)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = super::positive_seconds)]
     native_ack_wait: f64,
     /// The program for --nats auto
     #[arg(long, value_name = "PATH", default_value = "nats-server")]

@@ -70,6 +70,16 @@ impl NatsArgs {
         if plain.contains('@') { url.to_owned() } else { plain.to_owned() }
     }
 
+    /// For processes of the platform, which are told by the variable of the original's runners: KRT_NATS_SERVER.
+    pub(super) fn server(mut self) -> Self {
+        if self.urls.is_empty()
+            && let Ok(servers) = std::env::var("KRT_NATS_SERVER")
+        {
+            self.urls = servers.split(',').map(|url| Secret(url.to_owned())).collect();
+        }
+        self
+    }
+
     /// How to connect, as `name`; none when no URL is given.
     pub(super) fn options(&self, name: &str) -> Option<NatsOptions> {
         if self.urls.is_empty() {

@@ -198,7 +198,7 @@ async fn backend(args: &Args, topology: &Topology, health: &Health) -> anyhow::R
 }
 
 /// The check has told all about a proto that is there; what is left is one that is not declared and not there.
-fn no_proto(topology: &Topology, problems: &[Problem]) -> anyhow::Error {
+pub(super) fn no_proto(topology: &Topology, problems: &[Problem]) -> anyhow::Error {
     let first = problems.first().map_or("it cannot be read", |problem| problem.message.as_str());
     anyhow::anyhow!("the version cannot be called without its .proto {:?}: {first}", topology.proto)
 }
@@ -236,7 +236,7 @@ async fn listen(address: &str, flag: &str) -> anyhow::Result<TcpListener> {
 }
 
 /// Cancelled by SIGINT or SIGTERM. A second signal ends the process at once: nobody waits for a drain twice.
-fn stop_on_signals() -> anyhow::Result<CancellationToken> {
+pub(super) fn stop_on_signals() -> anyhow::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let stop = CancellationToken::new();

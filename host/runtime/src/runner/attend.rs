@@ -18,7 +18,7 @@ use tracing::Instrument as _;
 use super::Runner;
 use super::dead_letter::{self, Cause};
 use super::instruments::Instruments;
-use crate::bus::{Delivery, PublishError, SettleError};
+use crate::bus::{Delivery, FOR, PublishError, SettleError};
 use crate::message::{DecodeError, Message};
 use crate::node::NodeError;
 use crate::outbox::{Origin, Outbox};
@@ -37,6 +37,8 @@ pub(super) struct Attendant {
 enum Outcome {
     /// The node has had it.
     Handled(Result<(), NodeError>),
+    /// A dead letter that another reader of the subject is to have again: this one had it, and must not twice.
+    ForAnother,
     /// Its bytes are not an envelope.
     Malformed(DecodeError),
     /// Delivered more often than it may be: whoever had it before died with it.
@@ -78,7 +80,10 @@ impl Attendant {
         if delivery.attempt > 1 {
             self.instruments.redeliveries.inc();
         }
-        match self.keep(&delivery, self.work(&delivery)).await {
+        self.instruments.in_hand.inc();
+        let worked = self.keep(&delivery, self.work(&delivery)).await;
+        self.instruments.in_hand.dec();
+        match worked {
             Some((outbox, outcome)) => Some(Unsettled { delivery, outbox, outcome }),
             None => {
                 self.give_back(delivery).await;
@@ -129,6 +134,9 @@ impl Attendant {
     }
 
     async fn work(&self, delivery: &Delivery) -> (Option<Outbox>, Outcome) {
+        if delivery.headers.get(FOR).is_some_and(|node| node != self.runner.node_name) {
+            return (None, Outcome::ForAnother);
+        }
         match Message::decode(delivery.payload.clone()) {
             Err(error) => (None, Outcome::Malformed(error)),
             Ok(message) => {
@@ -165,7 +173,7 @@ impl Attendant {
     async fn settle(&self, delivery: &Delivery, outbox: Option<&Outbox>, outcome: Outcome) -> Settled {
         let retry = &self.runner.retry;
         let published = match outcome {
-            Outcome::Handled(Ok(())) => return Settled::Ack,
+            Outcome::Handled(Ok(())) | Outcome::ForAnother => return Settled::Ack,
             // The message is at fault. Errors are data: this one goes where outputs go (contract, trap 5).
             Outcome::Handled(Err(NodeError::Rejected(cause))) => self.tell(delivery, outbox, &cause).await,
             // The world or the node is at fault: again, each time later, until the last attempt.

@@ -1,6 +1,7 @@
 //! One node's metrics, looked up once: a look-up by labels would cost more than a message. Never decides anything.
 
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 
 use crate::node::NodeError;
@@ -15,6 +16,7 @@ pub(super) struct Instruments {
     lines: Allowance,
     pub(super) elapsed: Histogram,
     pub(super) redeliveries: Counter,
+    pub(super) in_hand: Gauge,
     pub(super) dead_letters: Counter,
     pub(super) malformed: Counter,
     ok: Counter,
@@ -36,6 +38,7 @@ impl Instruments {
         Self {
             lines: Allowance::new(LINES),
             elapsed: metrics.elapsed.get_or_create_owned(&labels),
+            in_hand: metrics.in_hand.get_or_create_owned(&labels),
             redeliveries: metrics.redeliveries.get_or_create_owned(&labels),
             dead_letters: metrics.dead_letters.get_or_create_owned(&labels),
             malformed: outcome("malformed"),

@@ -1,7 +1,6 @@
 //! Nodes without a front door: what one pod of a node runs. Serves probes and metrics beside them.
 
 use anyhow::Context as _;
-use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -53,10 +52,5 @@ impl Host {
         self.parts.backend.close().await;
         web.close().await;
         Ok(())
-    }
-
-    /// Answers probes on `listener` from now on: while components are compiled and the bus is awaited, too.
-    pub fn probes(parts: &NodeParts, listener: TcpListener) -> Probes {
-        Probes::serve(listener, parts.health.clone(), parts.metrics.clone())
     }
 }

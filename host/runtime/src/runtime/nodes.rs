@@ -13,13 +13,36 @@ use tokio::task::JoinSet;
 use super::Backend;
 use super::place::Placement;
 use crate::artifact::Package;
-use crate::engine::{self, Component, Configuration, Engine, NodeOptions};
+use crate::engine::{self, Component, Configuration, Engine, NodeOptions, StartError};
+use crate::node::Node;
 use crate::outbox::{DEFAULT_MAX_OUTPUTS, OutboxOptions};
 use crate::runner::Runner;
+use crate::store::StoreError;
 use crate::telemetry::{Health, Measurements, Metrics, Times};
 
 /// Bytes of a component that are read at most. Python guests with their libraries reach some tens of MiB.
 const MAX_COMPONENT: usize = 512 << 20;
+
+/// First pause before another try to start a node; it doubles.
+const PAUSE: Duration = Duration::from_millis(200);
+/// Longest pause: what is back is noticed within it.
+const PAUSE_MAX: Duration = Duration::from_secs(5);
+
+/// Why a node did not start.
+#[derive(Debug, thiserror::Error)]
+enum NotStarted {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Node(#[from] StartError),
+}
+
+impl NotStarted {
+    /// Whether waiting may help.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Store(StoreError::Unavailable(_)) | Self::Node(StartError::Transient { .. }))
+    }
+}
 
 /// What nodes are made from, beside their placements.
 #[derive(Clone)]
@@ -54,12 +77,10 @@ impl NodeParts {
     async fn runner(&self, place: &Placement, component: &Component, root: PathBuf) -> anyhow::Result<Runner> {
         let Placement { identity, wasm, replicas, .. } = place;
         let engine::Identity { workflow, node, .. } = identity;
-        let starting = async {
-            let options = self.options(place, root).await?;
-            anyhow::Ok(self.engine.node(component, options).await?)
-        };
-        let handler =
-            starting.await.with_context(|| format!("node {node:?} of workflow {workflow:?} did not start"))?;
+        let handler = self
+            .handler(place, component, root)
+            .await
+            .with_context(|| format!("node {node:?} of workflow {workflow:?} did not start"))?;
         let Backend { bus, prefetch, .. } = &self.backend;
         Ok(Runner {
             consumers: place.consumers(*prefetch),
@@ -92,7 +113,28 @@ impl NodeParts {
         })
     }
 
-    async fn options(&self, place: &Placement, root: PathBuf) -> anyhow::Result<NodeOptions> {
+    /// The node, once it can be had. On NATS what is away comes back: a process that gave up would only be started again.
+    async fn handler(&self, place: &Placement, component: &Component, root: PathBuf) -> anyhow::Result<Arc<dyn Node>> {
+        let engine::Identity { workflow, node, .. } = &place.identity;
+        let mut pause = PAUSE;
+        loop {
+            let starting = async {
+                let options = self.options(place, root.clone()).await?;
+                Ok::<Arc<dyn Node>, NotStarted>(self.engine.node(component, options).await?)
+            };
+            match starting.await {
+                Ok(node) => return Ok(node),
+                Err(error) if self.backend.nats.is_some() && error.may_pass() => {
+                    tracing::warn!(workflow, node, %error, ?pause, "a node did not start; again after a pause");
+                }
+                Err(error) => return Err(error.into()),
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+
+    async fn options(&self, place: &Placement, root: PathBuf) -> Result<NodeOptions, StoreError> {
         let stores = &self.backend.stores;
         let object_store = match &place.object_store {
             None => None,

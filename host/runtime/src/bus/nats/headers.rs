@@ -9,7 +9,7 @@ use async_nats::{HeaderMap, HeaderName, HeaderValue};
 use crate::bus::{HEADER_ROOM, Headers, Publication, PublishError};
 
 /// Names that are handed on with a delivery. What else a message has is not krt's.
-const KNOWN: [&str; 11] = [
+const KNOWN: [&str; 12] = [
     "traceparent",
     "tracestate",
     "krt-reason",
@@ -21,6 +21,7 @@ const KNOWN: [&str; 11] = [
     "krt-request-id",
     "krt-omitted-bytes",
     "krt-backtrace",
+    crate::bus::FOR,
 ];
 
 /// Bytes of a header beside its name and value: `: ` and a line's end.

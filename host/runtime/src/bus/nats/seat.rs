@@ -206,6 +206,11 @@ impl Drop for Seat {
 }
 
 impl Shared {
+    /// The stream that it reads.
+    pub(super) fn stream(&self) -> &str {
+        &self.bound.stream
+    }
+
     /// The next message, as far as the subscriber waits for one; asks for more when it is time.
     fn poll(&self, context: &mut Context<'_>) -> Poll<Next> {
         let state = &mut *self.lock();

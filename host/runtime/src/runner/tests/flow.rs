@@ -123,6 +123,16 @@ impl Flow {
     }
 
     pub(super) async fn publish(&self, from: &str, request_id: &str, text: &str) {
+        self.publish_with(from, request_id, text, Vec::new()).await;
+    }
+
+    pub(super) async fn publish_with(
+        &self,
+        from: &str,
+        request_id: &str,
+        text: &str,
+        headers: Vec<(&'static str, String)>,
+    ) {
         let message = Message {
             request_id: request_id.into(),
             from_node: from.into(),
@@ -130,12 +140,15 @@ impl Flow {
             payload: Some(payload(text)),
             error: String::new(),
         };
-        self.publish_bytes(from, message.encode(1 << 20).unwrap()).await;
+        self.put(from, message.encode(1 << 20).unwrap(), Headers(headers)).await;
     }
 
     pub(super) async fn publish_bytes(&self, from: &str, payload: Bytes) {
+        self.put(from, payload, Headers::default()).await;
+    }
+
+    async fn put(&self, from: &str, payload: Bytes, headers: Headers) {
         let subject = format!("{STREAM}.{from}").into();
-        let headers = Headers::default();
         self.bus.inner.publish(Publication { subject, id: None, payload, headers }).await.unwrap();
     }
 

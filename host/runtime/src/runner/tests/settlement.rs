@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::appending;
 use super::flow::{ACK_WAIT, DEAD, Flow, STREAM, text};
 use crate::bus::embedded::DeadLetter;
-use crate::bus::{Consumer, PublishError};
+use crate::bus::{Consumer, FOR, PublishError};
 use crate::message::{Message, MessageType};
 use crate::node::{AsyncFnNode, FnNode, Node, NodeError};
 use crate::outbox::OutputType;
@@ -212,6 +212,19 @@ async fn an_output_that_is_never_accepted_ends_as_a_dead_letter_too() {
     let error = flow.next(&mut outputs).await.error;
     assert!(error.contains("an output could not be published: no stream"), "{error}");
     assert_eq!((flow.count("publish", "etl"), dead(&flow).len()), (3, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_for_one_reader_of_a_subject_is_not_handled_by_the_others() {
+    let flow = Flow::new(&[("etl", &["entrypoint"]), ("audit", &["entrypoint"])]);
+    let (mut etl, mut audit) = (flow.watch("etl").await, flow.watch("audit").await);
+    flow.run("etl", appending("etl"));
+    flow.run("audit", appending("audit"));
+    flow.publish_with("entrypoint", "r1", "a", vec![(FOR, "audit".to_owned())]).await;
+    assert_eq!(text(&flow.next(&mut audit).await), "a>audit");
+    flow.settled("entrypoint", "etl").await;
+    flow.silent(&mut etl).await;
+    assert_eq!(dead(&flow).len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
