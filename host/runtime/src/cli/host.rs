@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use krt::topology::Topology;
 use serde_json::json;
 
+use super::data::DataArgs;
 use super::door::listen;
 use super::judge::{Depth, judge};
 use super::nats::NatsArgs;
@@ -20,7 +21,7 @@ use crate::artifact::Package;
 use crate::engine::{Engine, EngineOptions};
 use crate::entrypoint::Probes;
 use crate::runtime::{Backend, Host, NodeParts, Placement};
-use crate::telemetry::{GaugeMeasurements, Health, Metrics};
+use crate::telemetry::{Health, Metrics};
 
 /// Run nodes of a version on NATS: what a pod of a node runs
 ///
@@ -48,6 +49,8 @@ pub(super) struct Args {
     runtime_id: String,
     #[command(flatten)]
     variables: Variables,
+    #[command(flatten)]
+    data: DataArgs,
     /// Where the web listens (probes, metrics); port 0 picks a free one
     #[arg(long, value_name = "HOST:PORT", env = "KRT_WEB_ADDR", default_value = "127.0.0.1:8080")]
     web_addr: String,
@@ -123,6 +126,7 @@ async fn serve(args: Args, globals: &Globals, version: Version, started: Instant
     let (metrics, health) = (Arc::new(Metrics::default()), Health::default());
     let engine = Engine::new(EngineOptions { cache: super::cache_dir(), ..EngineOptions::default() })?;
     let address = web.local_addr()?;
+    let measuring = args.data.measuring(&args.runtime_id, &metrics)?;
     let connected = health.part("NATS");
     // Probes are answered while NATS is awaited and components are compiled, too.
     let probes = Probes::serve(web, health.clone(), metrics.clone());
@@ -130,11 +134,13 @@ async fn serve(args: Args, globals: &Globals, version: Version, started: Instant
     let starting = async {
         let nats = args.nats.clone().server().connect_to_serve(&name, connected).await?;
         let nats = nats.context("where is NATS? Say --nats URL, or set KRT_NATS_SERVER")?;
+        let mut backend = Backend::on_nats(nats, &args.runtime_id).await?;
+        args.data.read_from(&args.runtime_id, &mut backend).await?;
         let parts = NodeParts {
-            backend: Backend::on_nats(nats, &args.runtime_id).await?,
+            backend,
             engine,
             variables,
-            measurements: Arc::new(GaugeMeasurements::new(&metrics)),
+            measurements: measuring.measurements.clone(),
             metrics: metrics.clone(),
             health: health.clone(),
             grace: Duration::from_secs_f64(args.grace),
@@ -160,7 +166,9 @@ async fn serve(args: Args, globals: &Globals, version: Version, started: Instant
             tracing::warn!("standard output is of no use: {error:#}");
         }
     };
-    host.serve(probes, stop, ready).await
+    let served = host.serve(probes, stop, ready).await;
+    measuring.end().await;
+    served
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use krt::plan::plan;
@@ -12,26 +12,22 @@ use krt::problem::Problem;
 use krt::proto::Proto;
 use krt::topology::Topology;
 use serde_json::json;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 use super::data::DataArgs;
+use super::door::Door;
 use super::judge::{Depth, judge};
 use super::native::{NativeArgs, Told};
 use super::nats::NatsArgs;
 use super::provision::explained;
 use super::variables::Variables;
 use super::{Globals, Output, graph, logging, print};
-use crate::artifact::{self, Package};
+use crate::artifact::Package;
 use crate::bus::embedded::EmbeddedBusOptions;
 use crate::bus::nats::provision::{self, ApplyOptions};
 use crate::engine::{Engine, EngineOptions};
-use crate::entrypoint::{Limits, Tls};
 use crate::runtime::{self, Backend, RunOptions};
 use crate::telemetry::{Health, Metrics};
-
-/// Bytes of a PEM file: far more than any chain needs.
-const MAX_PEM: usize = 1 << 20;
 
 /// Run a version on this machine: all nodes in this process, on an embedded bus or on NATS
 ///
@@ -52,38 +48,13 @@ pub(super) struct Args {
     /// The version
     #[arg(default_value = ".")]
     path: PathBuf,
-    /// Where gRPC listens; port 0 picks a free one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
-    grpc_addr: String,
-    /// Where the web listens (status page, .proto files, JSON calls, probes, metrics); port 0 picks a free one
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:8080")]
-    web_addr: String,
+    #[command(flatten)]
+    door: Door,
     /// The runtime (tenant) whose names are used on the bus
     #[arg(long, value_name = "ID", default_value = "kre", value_parser = super::plan::runtime_id)]
     runtime_id: String,
     #[command(flatten)]
     variables: Variables,
-    /// Print a line for every request
-    #[arg(long)]
-    requests: bool,
-    /// Seconds that a call may take when the caller sets no deadline
-    #[arg(long, value_name = "SECONDS", default_value_t = 30.0, value_parser = super::positive_seconds)]
-    timeout: f64,
-    /// Calls under way at once; more are shed with RESOURCE_EXHAUSTED
-    #[arg(long, value_name = "N", default_value_t = 4096, value_parser = clap::value_parser!(u32).range(1..))]
-    max_in_flight: u32,
-    /// Largest message in bytes, on the wire and on the bus
-    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = clap::value_parser!(u32).range(1024..=64 << 20))]
-    max_message: u32,
-    /// Seconds that a drain may take before what is in hand is abandoned
-    #[arg(long, value_name = "SECONDS", default_value_t = 10.0, value_parser = super::positive_seconds)]
-    grace: f64,
-    /// PEM file with the certificate chain: serve gRPC over TLS
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
-    tls_cert: Option<PathBuf>,
-    /// PEM file with the certificate's key
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
-    tls_key: Option<PathBuf>,
     #[command(flatten)]
     nats: NatsArgs,
     #[command(flatten)]
@@ -93,7 +64,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
-    logging::install(globals, args.requests);
+    logging::install(globals, args.door.requests);
     let started = Instant::now();
     let judged = judge(&args.path, Depth::Package);
     judged.print_problems(globals);
@@ -102,7 +73,7 @@ pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
     runtime.block_on(async {
-        let (nats, server) = args.native.server(&args.nats, args.max_message as usize).await?;
+        let (nats, server) = args.native.server(&args.nats, args.door.max_message as usize).await?;
         let served = serve(Args { nats, ..args }, globals, package, topology, started).await;
         if let Some(server) = server {
             server.stop().await;
@@ -122,8 +93,7 @@ async fn serve(
     let variables = args.variables.values(&topology)?;
     let proto = Proto::load(&package, &topology.proto).map_err(|problems| no_proto(&topology, &problems))?;
     // Bound first: a port in use is said before seconds are spent on compiling.
-    let grpc = listen(&args.grpc_addr, "--grpc-addr").await?;
-    let web = listen(&args.web_addr, "--web-addr").await?;
+    let (grpc, web) = args.door.listen().await?;
     let stop = stop_on_signals()?;
     let (influx_uri, mongo_uri) = args.data.uris();
     let told = Told {
@@ -131,7 +101,7 @@ async fn serve(
         mongo_uri,
         runtime_id: &args.runtime_id,
         variables: &variables,
-        grace: Duration::from_secs_f64(args.grace),
+        grace: args.door.limits().grace,
     };
     if args.nats.is_given() {
         args.native.check(&package, &topology, &told)?;
@@ -155,14 +125,8 @@ async fn serve(
         engine,
         backend,
         native,
-        limits: Limits {
-            default_timeout: Duration::from_secs_f64(args.timeout),
-            max_in_flight: args.max_in_flight as usize,
-            max_message: args.max_message as usize,
-            grace: Duration::from_secs_f64(args.grace),
-            ..Limits::default()
-        },
-        tls: tls(&args)?,
+        limits: args.door.limits(),
+        tls: args.door.tls()?,
         measurements: measuring.measurements.clone(),
         metrics,
         health,
@@ -187,7 +151,7 @@ async fn backend(args: &Args, topology: &Topology, health: &Health) -> anyhow::R
     match args.nats.connect_to_serve(&name, health.part("NATS")).await? {
         None => {
             let options =
-                EmbeddedBusOptions { max_payload: args.max_message as usize, ..EmbeddedBusOptions::default() };
+                EmbeddedBusOptions { max_payload: args.door.max_message as usize, ..EmbeddedBusOptions::default() };
             Ok(Backend::embedded(&plan, options))
         }
         Some(nats) => {
@@ -201,13 +165,6 @@ async fn backend(args: &Args, topology: &Topology, health: &Health) -> anyhow::R
 pub(super) fn no_proto(topology: &Topology, problems: &[Problem]) -> anyhow::Error {
     let first = problems.first().map_or("it cannot be read", |problem| problem.message.as_str());
     anyhow::anyhow!("the version cannot be called without its .proto {:?}: {first}", topology.proto)
-}
-
-fn tls(args: &Args) -> anyhow::Result<Option<Tls>> {
-    let (Some(certificate), Some(key)) = (&args.tls_cert, &args.tls_key) else { return Ok(None) };
-    let read =
-        |path: &PathBuf| artifact::read_file(path, MAX_PEM).with_context(|| format!("reading {}", path.display()));
-    Ok(Some(Tls { certificate: read(certificate)?, key: read(key)? }))
 }
 
 /// Says that calls can be answered, and where: one JSON line for scripts, a picture for people.
@@ -227,12 +184,6 @@ fn announce(topology: &Topology, globals: &Globals, grpc: SocketAddr, web: Socke
     if let Err(error) = print::out(&text) {
         tracing::warn!("standard output is of no use: {error:#}");
     }
-}
-
-async fn listen(address: &str, flag: &str) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| {
-        format!("cannot listen on {address}; choose another address with {flag} HOST:PORT (port 0 picks a free one)")
-    })
 }
 
 /// Cancelled by SIGINT or SIGTERM. A second signal ends the process at once: nobody waits for a drain twice.
