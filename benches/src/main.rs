@@ -6,9 +6,12 @@
 
 mod calls;
 mod containment;
+mod front;
 mod guests;
+mod hops;
 mod nodes;
 mod process;
+mod runs;
 mod start;
 mod table;
 
@@ -27,6 +30,9 @@ fn main() -> anyhow::Result<()> {
         ("start", start::run),
         ("calls", calls::run),
         ("containment", |_| containment::run()),
+        ("hops", hops::run),
+        ("front", front::run),
+        ("runs", runs::run),
     ] {
         if wanted(name) {
             let table = bench(&guests)?.to_string();

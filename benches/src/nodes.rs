@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 use bytes::Bytes;
 use futures::StreamExt as _;
+use krt::plan::Plan;
 use krt::topology::{InstanceMode, Retry, Topology, Wasm};
 use krt_host::bus::embedded::{EmbeddedBus, EmbeddedBusOptions};
 use krt_host::bus::{Bus, Consumer, Headers, Publication};
@@ -66,7 +67,7 @@ fn wasm(instance: InstanceMode) -> Wasm {
     Wasm { instance, ..Wasm::default() }
 }
 
-fn native() -> Arc<dyn Node> {
+pub(crate) fn native() -> Arc<dyn Node> {
     FnNode::new(|message: Message, outbox| {
         let payload = message.payload.ok_or_else(|| NodeError::Rejected("no payload".to_owned()))?;
         outbox.send(payload, OutputType::Ok, None).map_err(|error| NodeError::Rejected(error.to_string()))
@@ -79,33 +80,11 @@ async fn round(topology: &Topology, node: Arc<dyn Node>, bytes: usize, count: us
     let bus = EmbeddedBus::new(EmbeddedBusOptions::default());
     bus.apply(&plan);
     let stream = plan.streams[0].name.clone();
-    let durable = plan.durables.iter().find(|durable| durable.node == "first").context("a durable")?;
-    let subject: Arc<str> = format!("{stream}.first").into();
-    let ephemeral = Consumer::Ephemeral { stream: stream.clone(), filter_subject: subject.to_string() };
+    let subject = format!("{stream}.first");
+    let ephemeral = Consumer::Ephemeral { stream: stream.clone(), filter_subject: subject };
     let mut outputs = bus.subscribe(ephemeral).await?;
     let stop = CancellationToken::new();
-    let runner = Runner {
-        node,
-        bus: bus.clone(),
-        outbox: Arc::new(OutboxOptions {
-            bus: bus.clone(),
-            node: "first".to_owned(),
-            subject,
-            max_outputs: DEFAULT_MAX_OUTPUTS,
-        }),
-        consumers: vec![Consumer::Durable { stream: stream.clone(), name: durable.name.clone(), prefetch: 1 }],
-        workflow: "line".to_owned(),
-        node_name: "first".to_owned(),
-        concurrency: 1,
-        retry: Retry::default(),
-        timeout: None,
-        ack_wait: krt::plan::ACK_WAIT,
-        dead_letters: "dead-letters".into(),
-        ready: Arc::new(Health::default().part("subscriptions")),
-        metrics: Arc::new(Metrics::default()),
-        times: None,
-        grace: Duration::from_secs(1),
-    };
+    let runner = runner(&plan, bus.clone(), node, 1)?;
     let running = tokio::spawn(runner.run(stop.clone()));
     let input: Arc<str> = krt::names::entrypoint_subject(&stream).into();
     let message = Message {
@@ -138,6 +117,37 @@ async fn round(topology: &Topology, node: Arc<dyn Node>, bytes: usize, count: us
     stop.cancel();
     running.await?;
     Ok(elapsed / u32::try_from(count)?)
+}
+
+/// The runner of node `first` of version `line`, with one instance.
+///
+/// # Errors
+/// The plan has no such node.
+pub(crate) fn runner(plan: &Plan, bus: Arc<dyn Bus>, node: Arc<dyn Node>, prefetch: usize) -> anyhow::Result<Runner> {
+    let durable = plan.durables.iter().find(|durable| durable.node == "first").context("a durable")?;
+    let stream = durable.stream.clone();
+    Ok(Runner {
+        node,
+        bus: bus.clone(),
+        outbox: Arc::new(OutboxOptions {
+            bus: bus.clone(),
+            node: "first".to_owned(),
+            subject: format!("{stream}.first").into(),
+            max_outputs: DEFAULT_MAX_OUTPUTS,
+        }),
+        consumers: vec![Consumer::Durable { stream, name: durable.name.clone(), prefetch }],
+        workflow: "line".to_owned(),
+        node_name: "first".to_owned(),
+        concurrency: 1,
+        retry: Retry::default(),
+        timeout: None,
+        ack_wait: krt::plan::ACK_WAIT,
+        dead_letters: "dead-letters".into(),
+        ready: Arc::new(Health::default().part("subscriptions")),
+        metrics: Arc::new(Metrics::default()),
+        times: None,
+        grace: Duration::from_secs(1),
+    })
 }
 
 fn median(mut values: Vec<Duration>) -> Duration {

@@ -9,6 +9,7 @@ pub mod ledger;
 pub mod load;
 pub mod mongo;
 pub mod nats;
+pub mod offered;
 pub mod process;
 pub mod running;
 pub mod writer;
