@@ -5,7 +5,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
 use crate::{skipped, workspace};
 
@@ -96,12 +96,15 @@ impl Server {
         }
     }
 
-    /// SIGSTOP: it is there and does not answer.
+    /// SIGSTOP: it is there and does not answer. Returns when all of its threads have stopped.
     ///
     /// # Panics
     /// When it does not run.
     pub fn freeze(&self) {
         self.signal(Signal::STOP);
+        let pid = self.child.as_ref().map(Pid::from_child);
+        let (_, status) = waitpid(pid, WaitOptions::UNTRACED).expect("it is ours").expect("waited for");
+        assert!(status.stopped(), "it ended instead: {status:?}");
     }
 
     /// SIGCONT.

@@ -283,3 +283,17 @@ async fn watch(ground: &Ground) -> Deliveries {
     let consumer = Consumer::Ephemeral { stream: STREAM.to_owned(), filter_subject: SUBJECT.to_owned() };
     ground.bus.subscribe(consumer).await.expect("the stream is there")
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_bus_handed_out_ends_with_it() {
+    let Some(server) = Server::start() else { return };
+    let ground = Ground::on(&server.url(), 1).await;
+    let mut store = ground.read(8).await;
+    server.freeze();
+    let waiting = ground.publish("waiting");
+    drop(ground.bus);
+    let refused = tokio::time::timeout(Duration::from_secs(3), waiting).await.expect("it does not wait for ever");
+    assert!(matches!(refused, Err(PublishError::Unavailable(_))), "{refused:?}");
+    assert!(matches!(end(&mut store).await, SubscribeError::Unavailable(_)));
+    server.thaw();
+}

@@ -39,6 +39,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Messages of one subscription that wait in this process; more are lost, and come again.
 const SUBSCRIPTION: usize = 1 << 16;
 
+/// Messages that the connection's own task has yet to write. More wait in a queue of ours, which costs each a detour.
+const TO_WRITE: usize = 1 << 14;
+
 /// A connection. Cheap to clone; it is closed when the last clone is gone.
 #[derive(Clone)]
 pub struct Nats(Arc<Inner>);
@@ -140,6 +143,7 @@ async fn connect_as(options: &NatsOptions, part: Option<Arc<Part>>) -> Result<Na
         .request_timeout(Some(REQUEST))
         .ping_interval(PING)
         .subscription_capacity(SUBSCRIPTION)
+        .client_capacity(TO_WRITE)
         .reconnect_delay_callback(pause_before)
         .event_callback(move |event| {
             hear(&heard, &event);

@@ -56,7 +56,7 @@ pub struct NatsBusOptions {
 /// All subscribers that still are.
 type Seats = Arc<Mutex<Vec<Weak<Shared>>>>;
 
-/// The bus. Its deliveries and acceptances may outlive it.
+/// The bus. What it handed out ends with it: deliveries with an error, acceptances likewise.
 pub struct NatsBus {
     nats: Nats,
     publisher: Arc<Publisher>,
@@ -120,6 +120,9 @@ impl NatsBus {
 impl Drop for NatsBus {
     fn drop(&mut self) {
         self.tasks.iter().for_each(tokio::task::AbortHandle::abort);
+        self.publisher.close();
+        let seats = self.seats.lock().unwrap_or_else(PoisonError::into_inner);
+        seats.iter().filter_map(Weak::upgrade).for_each(|seat| seat.end("the bus is gone"));
     }
 }
 

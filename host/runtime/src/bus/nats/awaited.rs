@@ -29,6 +29,8 @@ pub(super) struct Awaited {
     /// Number of the first place.
     first: u64,
     places: VecDeque<Option<Place>>,
+    /// Places that are not answered. One that is not may keep many answered ones behind it, for a bounded time.
+    open: usize,
     limit: usize,
 }
 
@@ -41,14 +43,15 @@ struct Place {
 impl Awaited {
     /// None yet; at most `limit` at once.
     pub(super) fn new(limit: usize) -> Self {
-        Self { first: 0, places: VecDeque::new(), limit }
+        Self { first: 0, places: VecDeque::new(), open: 0, limit }
     }
 
     /// A new place: its number, and where its answer will be. None when there is no room.
     pub(super) fn expect(&mut self, subject: Arc<str>, now: Instant) -> Option<(u64, oneshot::Receiver<Answer>)> {
-        if self.places.len() >= self.limit {
+        if self.open >= self.limit {
             return None;
         }
+        self.open += 1;
         let (sender, receiver) = oneshot::channel();
         self.places.push_back(Some(Place { sender, subject, since: now }));
         Some((self.first + self.places.len() as u64 - 1, receiver))
@@ -58,6 +61,7 @@ impl Awaited {
     pub(super) fn answer(&mut self, number: u64, answer: Answer) {
         let index = number.checked_sub(self.first).and_then(|index| usize::try_from(index).ok());
         if let Some(place) = index.and_then(|index| self.places.get_mut(index)).and_then(Option::take) {
+            self.open -= 1;
             // Whoever waited may have gone.
             let _ = place.sender.send(answer);
         }
@@ -80,6 +84,7 @@ impl Awaited {
             if slot.as_ref().is_some_and(|place| concerns(&place.subject))
                 && let Some(place) = slot.take()
             {
+                self.open -= 1;
                 let _ = place.sender.send(answer.clone());
             }
         }
@@ -139,10 +144,11 @@ mod tests {
     #[test]
     fn no_more_wait_than_may() {
         let (mut awaited, now) = awaited(2);
-        let (first, _receiver) = awaited.expect("s.a".into(), now).unwrap();
-        assert!(awaited.expect("s.a".into(), now).is_some());
+        let (_first, _receiver) = awaited.expect("s.a".into(), now).unwrap();
+        let (second, _receiver) = awaited.expect("s.a".into(), now).unwrap();
         assert!(awaited.expect("s.a".into(), now).is_none());
-        awaited.answer(first, Answer::Accepted);
+        // Behind one that is not answered, too.
+        awaited.answer(second, Answer::Accepted);
         assert!(awaited.expect("s.a".into(), now).is_some());
     }
 

@@ -1,6 +1,7 @@
 //! Publishing: sent at once, in order, many under way; the acknowledgements come back on one subject. What may be tried
 //! again is, under the same id, so that an acknowledgement that got lost does no harm.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,8 +16,9 @@ use super::{NatsBusOptions, headers};
 use crate::bus::{Acceptance, HEADER_ROOM, Publication, PublishError};
 use crate::nats::{ApiError, Nats, NotSent, Outbound};
 
-/// Publications under way at once on one connection; more are refused. Far above what nodes have unsettled.
-const UNDER_WAY: usize = 1 << 17;
+/// Publications under way at once on one connection; more are refused. Far above what nodes have unsettled, and no more
+/// than acknowledgements fit into their subscription.
+const UNDER_WAY: usize = (1 << 16) - 1;
 
 /// First pause before another try; it doubles.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -31,6 +33,8 @@ pub(super) struct Publisher {
     /// `_INBOX.<unique>.`: a number follows.
     inbox: String,
     awaited: Mutex<Awaited>,
+    /// Nobody listens to acknowledgements any more.
+    closed: AtomicBool,
 }
 
 /// What the stream answers. The error comes first where there is one.
@@ -55,7 +59,13 @@ struct Names {
 impl Publisher {
     pub(super) fn new(nats: Nats, options: NatsBusOptions) -> Arc<Self> {
         let inbox = format!("{}.", nats.client().new_inbox());
-        Arc::new(Self { nats, options, inbox, awaited: Mutex::new(Awaited::new(UNDER_WAY)) })
+        Arc::new(Self {
+            nats,
+            options,
+            inbox,
+            awaited: Mutex::new(Awaited::new(UNDER_WAY)),
+            closed: AtomicBool::new(false),
+        })
     }
 
     /// Where acknowledgements arrive.
@@ -112,6 +122,12 @@ impl Publisher {
         self.awaited().answer_all(&Answer::Lost, |_| true);
     }
 
+    /// The bus is gone: nothing is awaited any more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.awaited().answer_all(&Answer::Lost, |_| true);
+    }
+
     /// The server said something of this connection's doings.
     pub(super) fn server_said(&self, text: &str) {
         let denied = Answer::Denied(text.to_owned());
@@ -123,6 +139,10 @@ impl Publisher {
         let subject = &publication.subject;
         let headers = headers::outgoing(publication, stream_of(subject).unwrap_or_default());
         let mut awaited = self.awaited();
+        // Under the lock: whoever closes answers all that were there before.
+        if self.closed.load(Ordering::Acquire) {
+            return Err(PublishError::Unavailable("the bus is gone".to_owned()));
+        }
         let Some((number, answer)) = awaited.expect(subject.clone(), Instant::now()) else {
             return Err(PublishError::Unavailable("too many publications are under way".to_owned()));
         };

@@ -22,10 +22,10 @@ const OPEN: Duration = Duration::from_millis(250);
 
 /// How long one stays open at most while none comes: it doubles to here. A request that got lost, with the leader it was
 /// made to, is noticed a moment after.
-const OPEN_MAX: Duration = Duration::from_secs(5);
+const OPEN_MAX: Duration = Duration::from_secs(2);
 
 /// An answer to a request may take this long beyond the request's end.
-const LATE: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_millis(500);
 
 /// A message that has waited here for so long goes back: somebody else may have time for it.
 const STALE: Duration = Duration::from_secs(1);
@@ -77,8 +77,8 @@ struct State {
     open_until: Instant,
     /// No request before it.
     not_before: Option<Instant>,
-    /// The server does not let this subscriber ask.
-    denied: Option<String>,
+    /// Why nothing more will come.
+    ends: Option<String>,
     waker: Option<Waker>,
 }
 
@@ -110,7 +110,7 @@ impl Seat {
             open: OPEN,
             open_until: now,
             not_before: None,
-            denied: None,
+            ends: None,
             waker: None,
         };
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", bound.stream, bound.consumer).into();
@@ -223,7 +223,7 @@ impl Shared {
                     Poll::Ready(Some(message)) => message,
                     Poll::Ready(None) => return closed(),
                     Poll::Pending => {
-                        if let Some(text) = state.denied.take() {
+                        if let Some(text) = state.ends.take() {
                             return Poll::Ready(Next::Closed(text));
                         }
                         match &mut state.waker {
@@ -354,13 +354,18 @@ impl Shared {
     /// The server said something of this connection's doings.
     pub(super) fn server_said(&self, text: &str) {
         if crate::nats::forbids(text, &self.next) {
-            let mut state = self.lock();
-            state.denied = Some(text.to_owned());
-            let waker = state.waker.clone();
-            drop(state);
-            if let Some(waker) = waker {
-                waker.wake();
-            }
+            self.end(text);
+        }
+    }
+
+    /// What is here is still handed out; then it ends, and says why.
+    pub(super) fn end(&self, why: &str) {
+        let mut state = self.lock();
+        state.ends = Some(why.to_owned());
+        let waker = state.waker.clone();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
         }
     }
 
