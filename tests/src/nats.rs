@@ -165,7 +165,8 @@ impl Cluster {
     /// Three servers of the current version. None, and said so, where there are none to be had.
     pub fn start() -> Option<Self> {
         let binary = binary(CURRENT)?;
-        let routes: Vec<String> = (0..3).map(|_| format!("nats-route://127.0.0.1:{}", free_port())).collect();
+        let ports = free_ports(6);
+        let routes: Vec<String> = ports[..3].iter().map(|port| format!("nats-route://127.0.0.1:{port}")).collect();
         let all = routes.join(",");
         let mut servers = Vec::new();
         let mut starting = Vec::new();
@@ -177,7 +178,7 @@ impl Cluster {
             let arguments = ["-js", "-n", &name, "-sd", &store, "--cluster_name", "krt", "--cluster", &route];
             let mut arguments: Vec<String> = arguments.iter().map(ToString::to_string).collect();
             arguments.extend(["--routes".to_owned(), all.clone()]);
-            let mut server = Server { binary: binary.clone(), folder, arguments, port: free_port(), child: None };
+            let mut server = Server { binary: binary.clone(), folder, arguments, port: ports[3 + n], child: None };
             starting.push(server.begin());
             servers.push(server);
         }
@@ -219,6 +220,12 @@ impl Starting {
 
 /// A port that was free a moment ago.
 fn free_port() -> u16 {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
-    listener.local_addr().expect("an address").port()
+    free_ports(1)[0]
+}
+
+/// So many, each another: all are held until the last is found.
+fn free_ports(number: usize) -> Vec<u16> {
+    let listener = |_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let held: Vec<_> = (0..number).map(listener).collect();
+    held.iter().map(|listener| listener.local_addr().expect("an address").port()).collect()
 }

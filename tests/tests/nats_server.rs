@@ -85,9 +85,12 @@ async fn three_servers_whose_leader_is_killed_lose_and_double_nothing() {
     let taken = async {
         let mut seen = take(&mut store, 300).await;
         cluster.servers[leader].kill();
-        while seen.len() < 2000 {
-            seen.extend(take(&mut store, 1).await);
-        }
+        let rest = async {
+            while seen.len() < 2000 {
+                seen.extend(take(&mut store, 1).await);
+            }
+        };
+        tokio::time::timeout(PATIENCE, rest).await.expect("two of three are enough");
         seen
     };
     let (seen, ()) = futures::join!(taken, published);
@@ -99,7 +102,8 @@ async fn three_servers_whose_leader_is_killed_lose_and_double_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_hangs_is_away_until_it_goes_on() {
     let Some(server) = Server::start() else { return };
-    let waits = NatsBusOptions { ack_timeout: Duration::from_millis(500), publish_wait: Duration::from_secs(1) };
+    let (ack_timeout, outage_wait) = (Duration::from_millis(500), Duration::from_secs(1));
+    let waits = NatsBusOptions { ack_timeout, outage_wait, ..NatsBusOptions::default() };
     let ground = Ground::with(&server.url(), 1, bus::plan(PATIENCE), waits).await;
     let mut store = ground.read(1).await;
     ground.accept("before").await;

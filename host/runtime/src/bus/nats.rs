@@ -48,9 +48,11 @@ pub struct NatsBusOptions {
     /// How long a publication's acknowledgement may take. Then it is sent again, if its id lets the server tell. Default
     /// 5 s.
     pub ack_timeout: Duration,
-    /// How long a publication is tried for: while its stream is full, has no leader, or the connection is away. Default
-    /// 10 s: a stream that lost its leader has another within 4 to 7 s.
+    /// How long a publication waits for room in a full stream. Default 5 s: longer than a slow node's message.
     pub publish_wait: Duration,
+    /// How long a publication is tried for while its stream has no leader, or its acknowledgements do not come. Default
+    /// 30 s: a stream that lost its leader has another within 4 to 7 s, later on busy machines.
+    pub outage_wait: Duration,
 }
 
 /// All subscribers that still are.
@@ -84,7 +86,8 @@ pub enum BusError {
 
 impl Default for NatsBusOptions {
     fn default() -> Self {
-        Self { ack_timeout: Duration::from_secs(5), publish_wait: Duration::from_secs(10) }
+        let seconds = Duration::from_secs;
+        Self { ack_timeout: seconds(5), publish_wait: seconds(5), outage_wait: seconds(30) }
     }
 }
 

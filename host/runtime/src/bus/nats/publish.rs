@@ -1,6 +1,7 @@
 //! Publishing: sent at once, in order, many under way; the acknowledgements come back on one subject. What may be tried
 //! again is, under the same id, so that an acknowledgement that got lost does no harm.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -14,7 +15,7 @@ use tokio::sync::oneshot;
 use super::awaited::{Answer, Awaited};
 use super::{NatsBusOptions, headers};
 use crate::bus::{Acceptance, HEADER_ROOM, Publication, PublishError};
-use crate::nats::{ApiError, Nats, NotSent, Outbound};
+use crate::nats::{Nats, NotSent, Outbound};
 
 /// Publications under way at once on one connection; more are refused. Far above what nodes have unsettled, and no more
 /// than acknowledgements fit into their subscription.
@@ -26,6 +27,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Longest pause: room in a full stream, or its new leader, is noticed within it.
 const PAUSE_MAX: Duration = Duration::from_millis(250);
 
+/// How long the answer to whether a subject has a stream may take, and holds.
+const DOUBT: Duration = Duration::from_millis(500);
+
+/// Subjects in doubt that are remembered.
+const DOUBTS: usize = 1024;
+
 /// The publishing half of the bus.
 pub(super) struct Publisher {
     nats: Nats,
@@ -33,9 +40,14 @@ pub(super) struct Publisher {
     /// `_INBOX.<unique>.`: a number follows.
     inbox: String,
     awaited: Mutex<Awaited>,
+    /// By subject, whether it has a stream, and when that was asked.
+    doubts: tokio::sync::Mutex<HashMap<String, Doubt>>,
     /// Nobody listens to acknowledgements any more.
     closed: AtomicBool,
 }
+
+/// When it was asked, and what was said.
+type Doubt = (Instant, Result<bool, String>);
 
 /// What the stream answers. The error comes first where there is one.
 #[derive(Deserialize)]
@@ -64,6 +76,7 @@ impl Publisher {
             options,
             inbox,
             awaited: Mutex::new(Awaited::new(UNDER_WAY)),
+            doubts: tokio::sync::Mutex::default(),
             closed: AtomicBool::new(false),
         })
     }
@@ -98,8 +111,8 @@ impl Publisher {
         match self.send(&publication) {
             Err(error) => Acceptance::Ready(Err(error)),
             Ok(answer) => {
-                let until = Instant::now() + self.options.publish_wait;
-                Acceptance::Pending(Box::pin(self.clone().settled(publication, answer, until)))
+                let since = Instant::now();
+                Acceptance::Pending(Box::pin(self.clone().settled(publication, answer, since)))
             }
         }
     }
@@ -167,12 +180,12 @@ impl Publisher {
         }
     }
 
-    /// Waits for the bus's word, trying again what may be, until `until`.
+    /// Waits for the bus's word, trying again what may be for as long as the options say.
     async fn settled(
         self: Arc<Self>,
         publication: Publication,
         first: oneshot::Receiver<Answer>,
-        until: Instant,
+        since: Instant,
     ) -> Result<(), PublishError> {
         let mut answer = first;
         let mut pause = PAUSE;
@@ -188,7 +201,7 @@ impl Publisher {
                 Answer::NobodyListens => match self.has_stream(&publication.subject).await {
                     Ok(false) => return Err(PublishError::NoStream(publication.subject.to_string())),
                     Ok(true) => PublishError::Unavailable("the stream has no leader".to_owned()),
-                    Err(error) => PublishError::Unavailable(error.to_string()),
+                    Err(error) => PublishError::Unavailable(error),
                 },
                 // Without an id a second one could not be told from the first.
                 Answer::TimedOut | Answer::Lost if publication.id.is_none() => {
@@ -198,7 +211,11 @@ impl Publisher {
                     PublishError::Unavailable("the acknowledgement did not come".to_owned())
                 }
             };
-            if Instant::now() + pause > until {
+            let wait = match error {
+                PublishError::Full => self.options.publish_wait,
+                _ => self.options.outage_wait,
+            };
+            if since.elapsed() + pause > wait {
                 return Err(error);
             }
             tokio::time::sleep(pause).await;
@@ -207,10 +224,27 @@ impl Publisher {
         }
     }
 
-    /// Whether some stream has the subject. Asked only when nobody listened: it may just have no leader.
-    async fn has_stream(&self, subject: &str) -> Result<bool, ApiError> {
-        let names: Names = self.nats.api("STREAM.NAMES", &json!({ "subject": subject })).await?;
-        Ok(names.streams.is_some_and(|streams| !streams.is_empty()))
+    /// Whether some stream has the subject. Asked only when nobody listened: it may just have no leader. Then many wait for
+    /// the same answer, from an API that may be in an election itself: one asks for all, and not for long.
+    async fn has_stream(&self, subject: &str) -> Result<bool, String> {
+        let mut doubts = self.doubts.lock().await;
+        if let Some((asked, answer)) = doubts.get(subject)
+            && asked.elapsed() < DOUBT
+        {
+            return answer.clone();
+        }
+        let body = json!({ "subject": subject });
+        let asking = self.nats.api::<_, Names>("STREAM.NAMES", &body);
+        let answer = match tokio::time::timeout(DOUBT, asking).await {
+            Ok(Ok(names)) => Ok(names.streams.is_some_and(|streams| !streams.is_empty())),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("nobody listens for the stream, and JetStream does not answer".to_owned()),
+        };
+        if doubts.len() >= DOUBTS {
+            doubts.clear();
+        }
+        doubts.insert(subject.to_owned(), (Instant::now(), answer.clone()));
+        answer
     }
 
     fn awaited(&self) -> MutexGuard<'_, Awaited> {
