@@ -26,6 +26,10 @@ use crate::outbox::{Origin, Outbox};
 /// Bytes of the text in an ERROR envelope. It ends in a gRPC status, whose receivers take some kilobytes of it.
 const ERROR_TEXT: usize = 4 * 1024;
 
+/// Deliveries beyond a message's attempts after which it counts as one that kills whoever has it. The bus counts deliveries, not
+/// attempts: what a drain gives back, and what waited in a host that died, was delivered and never tried.
+const UNTRIED: u32 = 5;
+
 /// A runner at work.
 pub(super) struct Attendant {
     pub(super) runner: Runner,
@@ -141,7 +145,7 @@ impl Attendant {
             Err(error) => (None, Outcome::Malformed(error)),
             Ok(message) => {
                 let outbox = self.outbox(delivery, &message);
-                let outcome = if delivery.attempt > self.runner.retry.attempts {
+                let outcome = if delivery.attempt > self.runner.retry.attempts.saturating_add(UNTRIED) {
                     Outcome::Exhausted
                 } else {
                     Outcome::Handled(self.handle(message, &outbox).await)
@@ -182,7 +186,7 @@ impl Attendant {
             }
             Outcome::Handled(Err(error)) => self.give_up(delivery, outbox, &error).await,
             Outcome::Exhausted => {
-                let reason = format!("not one of its {} attempts came to an end", delivery.attempt - 1);
+                let reason = format!("not one of its {} deliveries came to an end", delivery.attempt - 1);
                 self.give_up(delivery, outbox, &NodeError::Transient(reason)).await
             }
             // There is nobody to tell: the request's id is in the envelope.

@@ -250,12 +250,12 @@ async fn an_envelope_that_cannot_be_read_is_a_dead_letter_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_message_whose_host_died_at_each_attempt_is_given_up_unhandled() {
+async fn a_message_whose_host_died_each_time_is_given_up_unhandled() {
     let flow = Flow::new(&[("etl", &["entrypoint"])]);
     let mut outputs = flow.watch("etl").await;
     flow.request("r1", "poison").await;
-    // Three hosts take it and die.
-    for attempt in 1..=3 {
+    // Its three attempts, and five more: some of them may only have waited in a host that was told to end.
+    for attempt in 1..=8 {
         let consumer = Consumer::Durable { stream: STREAM.into(), name: "kre_v1_M-entrypoint-etl".into(), prefetch: 1 };
         let mut host = crate::bus::Bus::subscribe(&*flow.bus, consumer).await.unwrap();
         let delivery = futures::StreamExt::next(&mut host).await.unwrap().unwrap();
@@ -273,10 +273,25 @@ async fn a_message_whose_host_died_at_each_attempt_is_given_up_unhandled() {
     let since = Instant::now();
     let error = flow.next(&mut outputs).await;
     assert!(since.elapsed() <= ACK_WAIT + Duration::from_millis(10));
-    assert!(error.error.ends_with("not one of its 3 attempts came to an end"), "{}", error.error);
+    assert!(error.error.ends_with("not one of its 8 deliveries came to an end"), "{}", error.error);
     flow.settled("entrypoint", "etl").await;
     assert!(!handled.load(Ordering::SeqCst));
-    assert_eq!(dead(&flow)[0].headers.get("krt-attempt"), Some("4"));
+    assert_eq!(dead(&flow)[0].headers.get("krt-attempt"), Some("9"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_given_back_untried_is_tried_though_its_attempts_are_used_up() {
+    let flow = Flow::new(&[("etl", &["entrypoint"])]);
+    let mut outputs = flow.watch("etl").await;
+    flow.request("r1", "a").await;
+    let consumer = Consumer::Durable { stream: STREAM.into(), name: "kre_v1_M-entrypoint-etl".into(), prefetch: 1 };
+    let mut draining = crate::bus::Bus::subscribe(&*flow.bus, consumer).await.unwrap();
+    let delivery = futures::StreamExt::next(&mut draining).await.unwrap().unwrap();
+    delivery.nack(Duration::ZERO).await.unwrap();
+    drop(draining);
+    flow.run_with("etl", appending("etl"), |runner| runner.retry.attempts = 1);
+    assert_eq!(text(&flow.next(&mut outputs).await), "a>etl");
+    assert_eq!(dead(&flow).len(), 0);
 }
 
 #[tokio::test(start_paused = true)]
