@@ -137,13 +137,14 @@ async fn a_store_holds_no_chunks_of_objects_that_were_replaced_deleted_or_abando
     ours.save("a".into(), Bytes::from_static(b"one chunk")).await.unwrap();
     ours.save("b".into(), data.clone()).await.unwrap();
     ours.delete("b".into()).await.unwrap();
-    // A guest that is killed in the middle of a save leaves its future unfinished.
-    let mut abandoned = ours.save("c".into(), data);
+    // A guest that is killed in the middle of a save leaves its future unfinished. Eight chunks are under way at once: of
+    // sixty-four, the first are stored long before the last are sent.
+    let mut abandoned = ours.save("c".into(), Bytes::from(vec![1; 8 << 20]));
     let mut stream = context.get_stream("OBJ_obj").await.unwrap();
     let messages =
         async |stream: &mut async_nats::jetstream::stream::Stream| stream.info().await.unwrap().state.messages;
     while messages(&mut stream).await <= 3 {
-        assert!(futures::poll!(&mut abandoned).is_pending(), "eight chunks take longer");
+        assert!(futures::poll!(&mut abandoned).is_pending(), "sixty-four chunks take longer");
     }
     drop(abandoned);
     // One chunk and its entry, and the entry that says that b is deleted.
