@@ -12,7 +12,7 @@ fn given(name: &str, default: u64) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_effect_is_there_once_whatever_is_killed() {
     let ledger = Ledger {
-        requests: given("KRT_LEDGER_REQUESTS", 3_000),
+        requests: given("KRT_LEDGER_REQUESTS", 10_000),
         in_flight: given("KRT_LEDGER_IN_FLIGHT", 200) as usize,
         kill_every: Duration::from_secs(2),
         seed: given("KRT_LEDGER_SEED", 1),
