@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
+use rustix::time::{ClockId, clock_gettime};
+
 use super::lane::Lanes;
 use super::standing::Pace;
 
@@ -69,10 +71,23 @@ impl Slices {
     fn poll<T>(&self, work: &mut Work<T>, cx: &mut Context<'_>) -> Poll<T> {
         let start = Instant::now();
         let polled = work.as_mut().poll(cx);
-        // One thread at a time polls it: nothing is lost between the two.
-        let busy = self.busy.load(Ordering::Relaxed).saturating_add(start.elapsed().as_nanos() as u64);
-        self.busy.store(busy, Ordering::Relaxed);
+        self.took(start.elapsed());
         polled
+    }
+
+    /// As [`Self::poll`], on a thread that others push aside: only its own time counts. By the wall clock a light message
+    /// would look heavy there, and its node would never leave. The clock costs a system call, so not on every thread.
+    fn poll_aside<T>(&self, work: &mut Work<T>, cx: &mut Context<'_>) -> Poll<T> {
+        let start = thread_time();
+        let polled = work.as_mut().poll(cx);
+        self.took(thread_time().saturating_sub(start));
+        polled
+    }
+
+    fn took(&self, time: Duration) {
+        // One thread at a time polls it: nothing is lost between the two.
+        let busy = self.busy.load(Ordering::Relaxed).saturating_add(time.as_nanos() as u64);
+        self.busy.store(busy, Ordering::Relaxed);
     }
 }
 
@@ -133,7 +148,7 @@ async fn aside<T: Send + 'static>(
     let mut yielding = Some(work);
     let first = poll_fn(move |cx| {
         let work = yielding.as_mut().expect("polled after it was ready");
-        if let Poll::Ready(done) = counted.poll(work, cx) {
+        if let Poll::Ready(done) = counted.poll_aside(work, cx) {
             return Poll::Ready(Aside::Done(done));
         }
         // Looked at when a slice is over: the threads that yield come to it late, but they come to it.
@@ -153,8 +168,14 @@ async fn aside<T: Send + 'static>(
             Aside::Starved(work) => work,
         },
     };
-    match lanes.sharing.spawn(Box::pin(poll_fn(move |cx| slices.poll(&mut work, cx)))) {
+    match lanes.sharing.spawn(Box::pin(poll_fn(move |cx| slices.poll_aside(&mut work, cx)))) {
         Ok(task) => task.await.ok_or(Abandoned::Panicked),
         Err(work) => Ok(work.await),
     }
+}
+
+/// What the calling thread has had of a processor.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
 }

@@ -8,8 +8,9 @@ use std::time::Duration;
 /// a thread no longer than this.
 const HEAVY: Duration = Duration::from_micros(500);
 
-/// Heavy messages in a row before the next starts aside.
-const SLOW_AFTER: u32 = 3;
+/// Heavy messages in a row before the next starts aside. By the wall clock, which counts the time in which other processes had
+/// the processor: on a busy machine a few in a row may be bad luck.
+const SLOW_AFTER: u32 = 8;
 
 /// What a killed instance counts for, what a message that ends otherwise takes off again, and from where on the node is
 /// suspect: once more than one message in five kills its instance. The cap is what it takes to be trusted again.

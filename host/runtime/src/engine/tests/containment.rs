@@ -116,7 +116,7 @@ async fn a_long_computation_moves_to_the_slow_lane_and_comes_back() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_of_heavy_messages_starts_them_aside_until_they_are_light() {
     let subject = Subject::new(|_| {}).await;
-    for _ in 0..3 {
+    for _ in 0..8 {
         assert_eq!(subject.node.pace(), Pace::Inline);
         subject.handle(with_number(b's', 20)).await.unwrap();
     }
