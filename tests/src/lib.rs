@@ -12,6 +12,7 @@ pub mod nats;
 pub mod offered;
 pub mod process;
 pub mod running;
+pub mod web;
 pub mod writer;
 
 use std::path::{Path, PathBuf};

@@ -6,6 +6,7 @@ use std::process::Stdio;
 use bytes::Bytes;
 use e2e::load::{self, Load, Message, Status};
 use e2e::running::Running;
+use e2e::web;
 
 /// gRPC's INTERNAL: a node's error.
 const INTERNAL: u32 = 13;
@@ -38,22 +39,11 @@ impl Attacked {
 
     /// A counter of node `node`.
     async fn count(&self, metric: &str, node: &str) -> u64 {
-        let text = http_get(&self.0.web, "/metrics").await;
+        let text = web::get(&self.0.web, "/metrics").await;
         let label = format!("node=\"{node}\"");
         let line = text.lines().find(|line| line.starts_with(metric) && line.contains(&label));
         line.and_then(|line| line.rsplit(' ').next()?.parse().ok()).unwrap_or_default()
     }
-}
-
-async fn http_get(address: &str, path: &str) -> String {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    let mut stream = tokio::net::TcpStream::connect(address).await.expect("the web listens");
-    let request = format!("GET {path} HTTP/1.1\r\nHost: krt\r\nConnection: close\r\n\r\n");
-    stream.write_all(request.as_bytes()).await.expect("written");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.expect("text");
-    text
 }
 
 #[tokio::test]
@@ -114,7 +104,7 @@ async fn a_drain_answers_what_is_in_flight_and_refuses_what_comes_after() {
     };
     let calls: Vec<_> = (0..8).map(slow).collect();
     // All are with the server before it is told to end.
-    while !http_get(&attacked.0.web, "/metrics").await.contains("\nkrt_calls_in_flight 8\n") {
+    while !web::get(&attacked.0.web, "/metrics").await.contains("\nkrt_calls_in_flight 8\n") {
         tokio::task::yield_now().await;
     }
     let stopping = tokio::task::spawn_blocking(move || attacked.0.stop());

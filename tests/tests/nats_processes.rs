@@ -7,6 +7,7 @@ use e2e::krt_binary;
 use e2e::load::{self, Load, Message};
 use e2e::nats::Server;
 use e2e::process::Process;
+use e2e::web;
 use serde_json::Value;
 
 const WEB: [&str; 2] = ["--web-addr", "127.0.0.1:0"];
@@ -36,17 +37,6 @@ fn load(address: &str, in_flight: usize, seconds: u64) -> Load {
         message: Message::Blob(200),
         duration: Duration::from_secs(seconds),
     }
-}
-
-async fn ready(web: &str) -> String {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    let mut stream = tokio::net::TcpStream::connect(web).await.expect("the web listens");
-    let request = b"GET /ready HTTP/1.1\r\nHost: krt\r\nConnection: close\r\n\r\n";
-    stream.write_all(request).await.expect("written");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.expect("text");
-    text
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -118,7 +108,7 @@ async fn processes_that_are_there_before_nats_answer_probes_and_are_ready_once_i
     // It listens before it is connected: the first answer there is says so.
     let text = loop {
         if tokio::net::TcpStream::connect(&web).await.is_ok() {
-            break ready(&web).await;
+            break web::get(&web, "/ready").await;
         }
         tokio::task::yield_now().await;
     };
@@ -126,7 +116,7 @@ async fn processes_that_are_there_before_nats_answer_probes_and_are_ready_once_i
     server.restart();
     let grpc = address(&front.events().ready(), "grpc");
     nodes.events().ready();
-    assert!(ready(&web).await.starts_with("HTTP/1.1 200"));
+    assert!(web::get(&web, "/ready").await.starts_with("HTTP/1.1 200"));
     assert!(load::run(&load(&grpc, 10, 1)).await.expect("every call is answered").calls >= 10);
     assert!(nodes.stop().success() && front.stop().success());
 }
@@ -149,7 +139,7 @@ async fn what_a_killed_host_held_is_handled_by_another_within_the_ack_wait() {
         tokio::spawn(async move { load::ask(&grpc, "/hostile.Entrypoint/Calm", "sleep 3000".into()).await })
     };
     let in_hand = "krt_node_in_hand{workflow=\"calm\",node=\"neighbour\"} 1";
-    while !metrics(&web).await.contains(in_hand) {
+    while !web::get(&web, "/metrics").await.contains(in_hand) {
         assert!(started.elapsed() < Duration::from_secs(3), "the message is not in hand");
         tokio::task::yield_now().await;
     }
@@ -162,17 +152,6 @@ async fn what_a_killed_host_held_is_handled_by_another_within_the_ack_wait() {
     // The ack wait, and the handling itself.
     assert!(elapsed < krt::plan::ACK_WAIT + Duration::from_secs(8), "{elapsed:?}");
     assert!(second.stop().success() && front.stop().success());
-}
-
-async fn metrics(web: &str) -> String {
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    let mut stream = tokio::net::TcpStream::connect(web).await.expect("the web listens");
-    let request = b"GET /metrics HTTP/1.1\r\nHost: krt\r\nConnection: close\r\n\r\n";
-    stream.write_all(request).await.expect("written");
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.expect("text");
-    text
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
