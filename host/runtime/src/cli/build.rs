@@ -2,17 +2,27 @@
 //!
 //! Never decides what a node is made of: that is the manifest's `wasm.build` and what lies in the folder it names.
 
+mod c;
 mod cargo;
+mod go;
+#[allow(dead_code, reason = "for the recipes of the languages")]
+mod inputs;
+mod javascript;
+mod language;
 mod place;
 mod progress;
+mod python;
 mod recipe;
 mod sdk;
 #[cfg(test)]
 mod tests;
+#[allow(dead_code, reason = "for the recipes of the languages")]
+mod toolchain;
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -21,6 +31,7 @@ use anyhow::{Context as _, bail};
 use krt::topology::{Build, NodeKind, Topology};
 use serde_json::json;
 
+use self::language::Language;
 use self::place::{Placed, Placer};
 use self::progress::Progress;
 use super::{Globals, Output};
@@ -68,8 +79,13 @@ struct Job {
 struct Options {
     /// The package's folder.
     root: PathBuf,
+    /// Path of the entrypoint's proto in the package.
+    #[allow(dead_code, reason = "for the recipes of the languages")]
+    proto: String,
     /// Where the SDKs and the contract were unpacked.
     sdk: PathBuf,
+    /// Where krt keeps what it can make again.
+    cache: PathBuf,
     release: bool,
     offline: bool,
     colour: bool,
@@ -103,14 +119,16 @@ pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     let cache = super::cache_dir().context("nowhere to unpack the SDK: set KRT_CACHE_DIR to an absolute path")?;
     let options = Options {
         root,
+        proto: topology.proto.clone(),
         sdk: sdk::unpack(&cache)?,
+        cache,
         release: !args.debug,
         offline: args.offline,
         colour: globals.colour(std::io::stderr().is_terminal()),
     };
     let progress = Progress::new(globals);
     let (made, mut failures) = build(&jobs, &options, &progress)?;
-    let mut placer = Placer::new(&options.root, cache);
+    let mut placer = Placer::new(&options.root, options.cache.clone());
     let mut placed = Vec::new();
     for made in made {
         match placer.place(&made) {
@@ -138,6 +156,11 @@ fn manifest(path: &Path) -> anyhow::Result<PathBuf> {
         bail!("there is no {}", candidates[0].display());
     };
     found.canonicalize().with_context(|| format!("the path of {}", found.display()))
+}
+
+/// Makes a folder and those above it, its owner's alone where they are new.
+fn private_folder(folder: &Path) -> std::io::Result<()> {
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
 fn read(manifest: &Path) -> anyhow::Result<Vec<u8>> {
@@ -194,23 +217,25 @@ fn build(jobs: &[Job], options: &Options, progress: &Progress) -> anyhow::Result
     let mut made = Vec::new();
     let mut failures = Vec::new();
     let mut rust = Vec::new();
-    // Nodes of one source folder and command share one run of it.
+    // Nodes of one source folder share one run of its toolchain, or of its command.
+    let mut languages: BTreeMap<(Language, PathBuf), Vec<Job>> = BTreeMap::new();
     let mut recipes: BTreeMap<(&str, &str), Vec<Job>> = BTreeMap::new();
     for job in jobs {
-        match &job.build.command {
-            Some(command) => recipes.entry((&job.build.source, command)).or_default().push(job.clone()),
-            None if options.root.join(&job.build.source).join("Cargo.toml").is_file() => rust.push(job.clone()),
-            None => bail!(
-                "node {:?}: nothing in {} says what builds it: there is no Cargo.toml\n\
-                 help: give a command and what it leaves: `build: {{ source: {}, command: make, output: node.wasm }}`",
-                job.node,
-                options.root.join(&job.build.source).display(),
-                job.build.source,
-            ),
+        let folder = options.root.join(&job.build.source);
+        match (&job.build.command, Language::of(&folder)) {
+            (Some(command), _) => recipes.entry((&job.build.source, command)).or_default().push(job.clone()),
+            (None, Some(Language::Rust)) => rust.push(job.clone()),
+            (None, Some(language)) => languages.entry((language, folder)).or_default().push(job.clone()),
+            (None, None) => return Err(language::without_recipe(&folder, std::slice::from_ref(job))),
         }
     }
     for workspace in cargo::workspaces(rust, options)? {
         let (components, failure) = workspace.build(options, progress)?;
+        made.extend(components);
+        failures.extend(failure);
+    }
+    for ((language, source), jobs) in languages {
+        let (components, failure) = language::build(language, &source, jobs, options, progress)?;
         made.extend(components);
         failures.extend(failure);
     }

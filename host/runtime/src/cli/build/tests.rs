@@ -1,5 +1,6 @@
 //! What `krt build` decides without starting a toolchain.
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -78,21 +79,38 @@ fn the_manifest_is_found_under_both_of_its_names() {
 }
 
 #[test]
-fn the_embedded_sdk_is_what_lies_in_the_repository() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let mut there = BTreeSet::new();
-    for file in ["guest-sdk/rust/Cargo.toml", "guest-sdk/rust/README.md", "wit/krt-node.wit"] {
-        there.insert(file.to_owned());
-    }
-    for entry in walkdir::WalkDir::new(root.join("guest-sdk/rust/src")) {
-        let entry = entry.unwrap();
-        // Tests are nobody's dependency.
-        if entry.file_type().is_file() && entry.file_name() != "tests.rs" {
-            there.insert(entry.path().strip_prefix(&root).unwrap().to_str().unwrap().to_owned());
+fn the_embedded_sdks_are_what_lies_in_the_repository() {
+    // What tools leave behind, and what is nobody's dependency.
+    const NOT_SHIPPED: [&str; 10] =
+        ["tests", "tests.rs", "target", "node_modules", "dist", "build", "venv", "__pycache__", "messages", "docs"];
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let mut there = BTreeSet::from(["wit/krt-node.wit".to_owned()]);
+    let ships = |entry: &walkdir::DirEntry| {
+        let name = entry.file_name().to_str().unwrap();
+        let in_template = entry.path().components().any(|part| part.as_os_str() == "template");
+        let a_test = name.ends_with("_test.go") || ["tests", "tests.rs", "docs"].contains(&name);
+        if in_template && a_test {
+            return true;
+        }
+        let hidden = name.starts_with('.') && !in_template;
+        !hidden && !a_test && !NOT_SHIPPED.contains(&name) && !name.ends_with(".egg-info")
+    };
+    for language in ["rust", "python", "js", "go", "c"] {
+        let folder = root.join("guest-sdk").join(language);
+        if !folder.is_dir() {
+            continue;
+        }
+        for entry in walkdir::WalkDir::new(&folder).into_iter().filter_entry(|entry| entry.depth() == 0 || ships(entry))
+        {
+            let entry = entry.unwrap();
+            if entry.file_type().is_file() {
+                there.insert(entry.path().strip_prefix(&root).unwrap().to_str().unwrap().to_owned());
+            }
         }
     }
-    let embedded: BTreeSet<String> = sdk::FILES.iter().map(|(path, _)| (*path).to_owned()).collect();
-    assert_eq!(embedded, there);
+    let embedded: BTreeSet<String> = sdk::files().map(|(path, _)| (*path).to_owned()).collect();
+    assert_eq!(embedded.difference(&there).collect::<Vec<_>>(), [""; 0], "listed, but not in the repository");
+    assert_eq!(there.difference(&embedded).collect::<Vec<_>>(), [""; 0], "in no list of cli/build/sdk/");
 }
 
 #[test]
@@ -128,4 +146,148 @@ fn two_that_unpack_at_once_both_get_the_whole_sdk() {
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
     });
     assert!(folders.iter().all(|folder| folder.join("wit/krt-node.wit").is_file()));
+}
+
+/// The options of a build in `folder`, whose cache is `folder/cache`.
+fn options(folder: &Path, offline: bool) -> Options {
+    let cache = folder.join("cache");
+    Options {
+        root: folder.to_owned(),
+        proto: "public_input.proto".into(),
+        sdk: cache.join("sdk"),
+        cache,
+        release: true,
+        offline,
+        colour: false,
+    }
+}
+
+fn quiet() -> Progress {
+    Progress::new(&Globals { output: Output::Json, color: crate::cli::Color::Never, verbose: 0 })
+}
+
+fn write(path: &Path, text: &str) {
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+#[test]
+fn a_folders_language_is_that_of_its_first_marker() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_eq!(Language::of(folder.path()), None);
+    assert_eq!(Language::of(&folder.path().join("missing")), None);
+    let markers = [
+        ("node.c", Language::C),
+        ("pyproject.toml", Language::Python),
+        ("package.json", Language::JavaScript),
+        ("go.mod", Language::Go),
+        ("Cargo.toml", Language::Rust),
+    ];
+    // The later in this list, the earlier it is looked for.
+    for (marker, language) in markers {
+        write(&folder.path().join(marker), "");
+        assert_eq!(Language::of(folder.path()), Some(language), "{marker}");
+    }
+}
+
+const PIECES: toolchain::Pieces<'_> = toolchain::Pieces { name: "test", title: "Test", pins: &["one==1", "two==2"] };
+
+#[test]
+fn a_toolchain_is_installed_once_and_as_a_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let (options, progress, times) = (options(folder.path(), false), quiet(), Cell::new(0));
+    let install = |fails: bool| {
+        toolchain::installed(&PIECES, &options, &progress, |place| {
+            times.set(times.get() + 1);
+            std::fs::write(place.join("tool"), "x")?;
+            if fails { bail!("half-way") } else { Ok(()) }
+        })
+    };
+    assert_eq!(install(true).unwrap_err().to_string(), "half-way");
+    let place = install(false).unwrap();
+    assert_eq!((install(false).unwrap(), times.get()), (place.clone(), 2));
+    assert!(place.join("tool").is_file());
+    let other = toolchain::Pieces { pins: &["one==1", "two==3"], ..PIECES };
+    assert_ne!(place.file_name().unwrap().to_str().unwrap(), other.folder_name());
+}
+
+#[test]
+fn several_that_want_a_toolchain_at_once_install_it_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let times = std::sync::atomic::AtomicU32::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                toolchain::installed(&PIECES, &options(folder.path(), false), &quiet(), |place| {
+                    times.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                    Ok(std::fs::write(place.join("tool"), "x")?)
+                })
+                .unwrap();
+            });
+        }
+    });
+    assert_eq!(times.into_inner(), 1);
+}
+
+#[test]
+fn a_missing_toolchain_offline_and_a_missing_program_are_failures_of_the_nodes() {
+    let folder = tempfile::tempdir().unwrap();
+    let offline = options(folder.path(), true);
+    let error = toolchain::installed(&PIECES, &offline, &quiet(), |_| unreachable!()).unwrap_err();
+    let stopped = error.downcast::<toolchain::Stopped>().unwrap();
+    assert!(stopped.message.contains("help: run `krt build` once without --offline"), "{stopped:?}");
+
+    let missing = std::process::Command::new("krt-no-such-program");
+    let error = toolchain::succeed(missing, "install it by x", &quiet()).err().unwrap();
+    assert_eq!(error.downcast::<toolchain::Stopped>().unwrap().message, "install it by x");
+
+    let mut fails = std::process::Command::new("sh");
+    fails.args(["-c", "echo out; echo err >&2; exit 3"]);
+    let stopped = toolchain::succeed(fails, "", &quiet()).err().unwrap().downcast::<toolchain::Stopped>().unwrap();
+    assert_eq!((stopped.message.as_str(), stopped.command.starts_with("sh -c ")), ("out\nerr\n", true));
+}
+
+#[test]
+fn what_a_component_is_made_of_names_it_and_nothing_else_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path(), false);
+    let source = folder.path().join("node");
+    write(&folder.path().join("krt.yml"), TWO_WORKFLOWS);
+    write(&folder.path().join("public_input.proto"), "syntax = \"proto3\"; import \"shared/types.proto\";");
+    write(&folder.path().join("shared/types.proto"), "syntax = \"proto3\";");
+    write(&folder.path().join("internal.proto"), "not a proto");
+    write(&source.join("main.py"), "x");
+    let digest = || {
+        let mut inputs = inputs::Inputs::new("python", &options);
+        inputs.folder(&source, &["messages", "__pycache__"]).unwrap();
+        inputs.protos(&options).unwrap();
+        inputs.digest()
+    };
+    assert_eq!(inputs::protos(&options).unwrap(), ["internal.proto", "public_input.proto", "shared/types.proto"]);
+    let first = digest();
+    write(&source.join("messages/made.py"), "x");
+    write(&source.join("deep/__pycache__/made.pyc"), "x");
+    write(&source.join(".hidden"), "x");
+    assert_eq!(digest(), first);
+    write(&source.join("deep/more.py"), "x");
+    let second = digest();
+    write(&folder.path().join("shared/types.proto"), "syntax = \"proto3\"; message M {}");
+    assert!(second != first && digest() != second);
+}
+
+#[test]
+fn a_component_is_kept_for_its_inputs_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let options = options(folder.path(), false);
+    let scratch = inputs::scratch(folder.path(), &options).unwrap();
+    assert_eq!(inputs::unchanged(&scratch, "one"), None);
+    let made = folder.path().join("made.wasm");
+    write(&made, "component");
+    let kept = inputs::keep(&scratch, "one", &made).unwrap();
+    assert_eq!(std::fs::read_to_string(&kept).unwrap(), "component");
+    assert_eq!(inputs::unchanged(&scratch, "one"), Some(kept.clone()));
+    assert_eq!(inputs::unchanged(&scratch, "two"), None);
+    // Somebody cut it.
+    write(&kept, "comp");
+    assert_eq!(inputs::unchanged(&scratch, "one"), None);
 }
