@@ -1,5 +1,7 @@
 //! What a guest says, as log lines that cannot be mistaken for anybody else's, and no more of them than a node may write.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::bindings::krt::node::logging::Level;
 use super::node::Identity;
 use crate::telemetry::{Admission, Allowance, clean, cut};
@@ -13,17 +15,30 @@ pub(super) struct GuestLog {
     node: String,
     line: usize,
     allowance: Allowance,
+    /// Lines that were beyond it, ever.
+    excess: AtomicU64,
 }
 
 impl GuestLog {
     pub(super) fn new(identity: &Identity, line: usize, per_second: usize) -> Self {
         let Identity { workflow, node, .. } = identity;
-        Self { workflow: workflow.clone(), node: node.clone(), line, allowance: Allowance::new(per_second) }
+        Self {
+            workflow: workflow.clone(),
+            node: node.clone(),
+            line,
+            allowance: Allowance::new(per_second),
+            excess: AtomicU64::new(0),
+        }
     }
 
     /// The longest line in bytes.
     pub(super) fn line_limit(&self) -> usize {
         self.line
+    }
+
+    /// How many of the guest's lines were dropped since the node started.
+    pub(super) fn excess(&self) -> u64 {
+        self.excess.load(Ordering::Relaxed)
     }
 
     /// One line, or the count of it.
@@ -37,6 +52,8 @@ impl GuestLog {
         self.tell_dropped(request_id, dropped);
         if admitted {
             self.emit(level, request_id, &clean(text), &clean(&fields));
+        } else {
+            self.excess.fetch_add(1, Ordering::Relaxed);
         }
     }
 

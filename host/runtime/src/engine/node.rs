@@ -27,6 +27,9 @@ use crate::telemetry::{Measurements, Metrics, NodeLabels};
 /// Bytes that a host call may pass beside the data it is about: names, keys, type URLs.
 const CALL_MARGIN: usize = 1 << 20;
 
+/// Lines beyond the node's allowance during one message that make it a flood: far more than a talkative handler writes.
+const FLOOD: u64 = 1000;
+
 /// Which node it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Identity {
@@ -274,9 +277,11 @@ impl WasmNode {
         deadline: Instant,
         is_fault: impl Fn(&T) -> bool,
     ) -> Result<T, NodeError> {
-        let standing = &self.pool.node.standing;
-        let done = drive(work, slices, deadline, &self.pool.node.lanes, standing.pace()).await;
-        standing.record(slices.busy(), done.as_ref().map_or(true, is_fault));
+        let NodeShared { standing, lanes, log, .. } = &*self.pool.node;
+        let before = log.excess();
+        let done = drive(work, slices, deadline, lanes, standing.pace()).await;
+        let flood = log.excess() - before > FLOOD;
+        standing.record(slices.busy(), flood || done.as_ref().map_or(true, is_fault));
         done.map_err(|abandoned| match abandoned {
             Abandoned::Late => NodeError::TimedOut(self.pool.node.timeout),
             Abandoned::Panicked => host_panicked(),

@@ -12,8 +12,8 @@ const HEAVY: Duration = Duration::from_micros(500);
 /// the processor: on a busy machine a few in a row may be bad luck.
 const SLOW_AFTER: u32 = 8;
 
-/// What a killed instance counts for, what a message that ends otherwise takes off again, and from where on the node is
-/// suspect: once more than one message in five kills its instance. The cap is what it takes to be trusted again.
+/// What a killed instance or a flood of log lines counts for, what a message that ends otherwise takes off again, and from
+/// where on the node is suspect: once more than one message in five is such a fault. The cap is what it takes to be trusted again.
 const FAULT: u32 = 4;
 const SUSPECT: u32 = 8;
 const CAP: u32 = 16;
@@ -50,7 +50,7 @@ impl Standing {
         }
     }
 
-    /// A message kept a thread for `busy`, and did or did not kill its instance. Two at once may lose a count: it is a
+    /// A message kept a thread for `busy`, and was or was not a fault. Two at once may lose a count: it is a
     /// rule of thumb.
     pub(super) fn record(&self, busy: Duration, fault: bool) {
         let heavy = self.heavy.load(Ordering::Relaxed);

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::guests::{Objects, Subject, with_number};
+use crate::engine::standing::Pace;
 use crate::node::NodeError;
 
 /// A log that can be read.
@@ -120,6 +121,22 @@ async fn a_log_flood_is_cut_and_counted() {
     // 64 bytes and what a line costs beside them.
     assert!((100..=105 * seconds).contains(&lines), "{lines} lines in {seconds} s");
     assert!(text.contains("log lines of this node were dropped"), "{text}");
+}
+
+#[tokio::test]
+async fn a_node_that_floods_the_log_works_aside_and_one_that_is_talkative_does_not() {
+    // Lines that nobody listens to are no flood.
+    let log = Log::default();
+    let _guard = log.here();
+    let subject = Subject::new(|o| o.limits.log_bytes_per_second = 0).await;
+    for _ in 0..4 {
+        subject.handle(with_number(b'f', 100)).await.unwrap();
+    }
+    assert_eq!(subject.node.pace(), Pace::Inline);
+    for _ in 0..4 {
+        subject.handle(with_number(b'f', 10_000)).await.unwrap();
+    }
+    assert_eq!(subject.node.pace(), Pace::Suspect);
 }
 
 #[tokio::test]
