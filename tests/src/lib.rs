@@ -101,7 +101,11 @@ fn executable(messages: &[u8]) -> Option<PathBuf> {
     })
 }
 
-fn copy_tree(from: &Path, to: &Path) {
+/// Copies a folder, but for what was built in it.
+///
+/// # Panics
+/// When it cannot be read or written.
+pub fn copy_tree(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a folder");
     for entry in std::fs::read_dir(from).expect("an example") {
         let entry = entry.expect("an entry");

@@ -168,7 +168,20 @@ impl Caller {
     /// # Errors
     /// The connection failed.
     pub async fn ask(&mut self, path: &str, message: Bytes) -> anyhow::Result<Result<Bytes, Status>> {
-        exchange(&mut self.0, path, message).await
+        self.ask_with(path, message, &[]).await
+    }
+
+    /// As [`Self::ask`], with these headers beside gRPC's own.
+    ///
+    /// # Errors
+    /// The connection failed.
+    pub async fn ask_with(
+        &mut self,
+        path: &str,
+        message: Bytes,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<Result<Bytes, Status>> {
+        exchange(&mut self.0, path, message, headers).await
     }
 }
 
@@ -177,20 +190,21 @@ impl Caller {
 /// # Errors
 /// The connection failed.
 pub async fn ask(address: &str, path: &str, message: Bytes) -> anyhow::Result<Result<Bytes, Status>> {
-    exchange(&mut connect(address).await?, path, message).await
+    exchange(&mut connect(address).await?, path, message, &[]).await
 }
 
 /// One gRPC call that must succeed: the answer's message bytes.
 async fn call(client: &mut SendRequest<Bytes>, path: &str, message: Bytes) -> anyhow::Result<Bytes> {
-    exchange(client, path, message).await?.map_err(|status| anyhow::anyhow!("the call failed: {status:?}"))
+    exchange(client, path, message, &[]).await?.map_err(|status| anyhow::anyhow!("the call failed: {status:?}"))
 }
 
 async fn exchange(
     client: &mut SendRequest<Bytes>,
     path: &str,
     message: Bytes,
+    headers: &[(&str, &str)],
 ) -> anyhow::Result<Result<Bytes, Status>> {
-    let (head, trailers, mut answer) = bytes_of(client, path, message).await?;
+    let (head, trailers, mut answer) = bytes_of(client, path, message, headers).await?;
     let told = trailers.as_ref().unwrap_or(&head);
     let value = |name: &str| told.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let code: u32 = value("grpc-status").parse().context("no grpc-status")?;
@@ -205,11 +219,15 @@ async fn bytes_of(
     client: &mut SendRequest<Bytes>,
     path: &str,
     message: Bytes,
+    headers: &[(&str, &str)],
 ) -> anyhow::Result<(http::HeaderMap, Option<http::HeaderMap>, BytesMut)> {
-    let request = http::Request::post(format!("http://krt{path}"))
+    let mut request = http::Request::post(format!("http://krt{path}"))
         .header("content-type", "application/grpc")
-        .header("te", "trailers")
-        .body(())?;
+        .header("te", "trailers");
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(())?;
     let mut frame = BytesMut::with_capacity(5 + message.len());
     frame.put_u8(0);
     frame.put_u32(u32::try_from(message.len())?);

@@ -113,7 +113,8 @@ impl NodeParts {
         })
     }
 
-    /// The node, once it can be had. On NATS what is away comes back: a process that gave up would only be started again.
+    /// The node, once it can be had. What is away comes back: a process that gave up would only be started again, and a
+    /// person sees why it waits.
     async fn handler(&self, place: &Placement, component: &Component, root: PathBuf) -> anyhow::Result<Arc<dyn Node>> {
         let engine::Identity { workflow, node, .. } = &place.identity;
         let mut pause = PAUSE;
@@ -124,7 +125,7 @@ impl NodeParts {
             };
             match starting.await {
                 Ok(node) => return Ok(node),
-                Err(error) if self.backend.nats.is_some() && error.may_pass() => {
+                Err(error) if error.may_pass() => {
                     tracing::warn!(workflow, node, %error, ?pause, "a node did not start; again after a pause");
                 }
                 Err(error) => return Err(error.into()),

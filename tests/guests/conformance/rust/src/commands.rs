@@ -56,7 +56,8 @@ pub fn fails_deep(text: &str, hard: bool) -> Result<(), std::io::Error> {
 pub fn run(ctx: &Context<State>, command: &Command) -> Result<Option<Answer>, Stop> {
     let arg = |n: usize| command.args.get(n).map(String::as_str);
     let text = |n: usize| arg(n).unwrap_or_default();
-    let number = |n: usize| text(n).parse::<usize>().map_err(|error| Stop::Failure(error.into()));
+    let whole = |n: usize| text(n).parse::<u64>().map_err(|error| Stop::Failure(error.into()));
+    let number = |n: usize| whole(n).map(|whole| whole as usize);
     let (settings, store, database) = (ctx.configuration(), ctx.object_store(), ctx.database());
     let ok = Ok(Some(Answer::text("ok")));
     let answer = match command.name.as_str() {
@@ -174,7 +175,7 @@ pub fn run(ctx: &Context<State>, command: &Command) -> Result<Option<Answer>, St
             let mut point = ctx.measure(text(0)).field("float", 1.5).field("signed", -2).field("unsigned", 3_u32);
             point = point.field("boolean", true).field("text", "ä b").tag("kind", "x y");
             if arg(1).is_some() {
-                point = point.at(UNIX_EPOCH + Duration::from_nanos(number(1)? as u64));
+                point = point.at(UNIX_EPOCH + Duration::from_nanos(whole(1)?));
             }
             return point.save().map_err(Stop::case).and(ok);
         }
@@ -186,7 +187,7 @@ pub fn run(ctx: &Context<State>, command: &Command) -> Result<Option<Answer>, St
                 prediction = prediction.extra(text(2));
             }
             if arg(3).is_some() {
-                prediction = prediction.at(UNIX_EPOCH + Duration::from_secs(number(3)? as u64));
+                prediction = prediction.at(UNIX_EPOCH + Duration::from_secs(whole(3)?));
             }
             return prediction.save().map_err(Stop::case).and(ok);
         }
