@@ -53,4 +53,4 @@ ledger: setup ## 20 000 requests while hosts, entrypoints and servers are killed
 	  $(CARGO) test --workspace --test nats_ledger -- --nocapture
 
 bless: ## Rewrite goldens and generated files from what the code says now; review the diff
-	BLESS=1 $(CARGO) test --workspace --test goldens --test schema --test guest_conformance
+	BLESS=1 $(CARGO) test --workspace --test goldens --test schema --test guest_conformance --test tree_generated

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share: the workspace, the binary, guests and running versions. Asserts nothing itself.
 
 pub mod bus;
+pub mod c_bindings;
 pub mod command;
 pub mod guests;
 pub mod influx;

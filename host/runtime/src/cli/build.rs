@@ -4,6 +4,7 @@
 
 mod c;
 mod cargo;
+mod encode;
 mod go;
 #[allow(dead_code, reason = "for the recipes of the languages")]
 mod inputs;

@@ -49,6 +49,18 @@ impl Progress {
         what.clone_into(&mut self.step.borrow_mut());
     }
 
+    /// Shows what a compiler warned of, though it went well.
+    pub(super) fn warn(&self, text: &str) {
+        let text = text.trim_end();
+        match &self.spinner {
+            _ if text.is_empty() => {}
+            Some(spinner) => spinner.suspend(|| eprintln!("{text}")),
+            // Shown line by line already.
+            None if self.verbose => {}
+            None => eprintln!("{text}"),
+        }
+    }
+
     /// Leaves the terminal as it was.
     pub(super) fn finish(&self) {
         if let Some(spinner) = &self.spinner {

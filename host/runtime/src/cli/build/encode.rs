@@ -1,0 +1,34 @@
+//! From a core module of a language's own compiler to a component of the contract's world. Never compiles anything.
+
+use std::path::Path;
+
+use anyhow::Context as _;
+use wasi_preview1_component_adapter_provider::{
+    WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+/// The world that every node is of.
+const WORLD: &str = "node";
+
+/// Makes a component of `module`, which imports and exports what the canonical ABI calls the functions of the world in
+/// `wit`. What it wants of WASI 0.1 becomes WASI 0.2.
+///
+/// # Errors
+/// When the module is not such a one.
+pub(super) fn component(module: &[u8], wit: &Path) -> anyhow::Result<Vec<u8>> {
+    let mut resolve = Resolve::default();
+    let (package, _) = resolve.push_path(wit).with_context(|| format!("reading {}", wit.display()))?;
+    let world = resolve.select_world(&[package], Some(WORLD))?;
+    let mut module = module.to_vec();
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8)
+        .context("describing what the module is")?;
+    let adapter = (WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER);
+    ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .and_then(|encoder| encoder.adapter(adapter.0, adapter.1))
+        .and_then(|mut encoder| encoder.encode())
+        .context("making a component of the module")
+}

@@ -1,0 +1,15 @@
+//! Generated files that are checked in are what their generators write today. `BLESS=1` rewrites them.
+
+use e2e::{c_bindings, workspace};
+
+#[test]
+fn the_bindings_of_the_c_sdk_are_those_of_the_contract() {
+    for (name, bytes) in c_bindings::generated(false) {
+        let path = workspace().join("guest-sdk/c/bindings").join(&name);
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&path, &bytes).expect("written");
+        }
+        let there = std::fs::read(&path).unwrap_or_default();
+        assert!(there == bytes, "`make bless` rewrites {}: the contract or the generator changed", path.display());
+    }
+}
