@@ -2,4 +2,37 @@
 
 use super::Files;
 
-pub(super) const FILES: Files = sources![];
+pub(super) const FILES: Files = sources![
+    "guest-sdk/go/MIGRATION.md",
+    "guest-sdk/go/README.md",
+    "guest-sdk/go/component.go",
+    "guest-sdk/go/configuration.go",
+    "guest-sdk/go/context.go",
+    "guest-sdk/go/data.go",
+    "guest-sdk/go/doc.go",
+    "guest-sdk/go/errors.go",
+    "guest-sdk/go/go.mod",
+    "guest-sdk/go/go.sum",
+    "guest-sdk/go/internal/abi/alloc.go",
+    "guest-sdk/go/internal/abi/doc.go",
+    "guest-sdk/go/internal/abi/exports.go",
+    "guest-sdk/go/internal/abi/host.go",
+    "guest-sdk/go/internal/abi/imports.go",
+    "guest-sdk/go/internal/abi/lower.go",
+    "guest-sdk/go/internal/bridge/bridge.go",
+    "guest-sdk/go/krttest/database.go",
+    "guest-sdk/go/krttest/krttest.go",
+    "guest-sdk/go/krttest/outcome.go",
+    "guest-sdk/go/krttest/state.go",
+    "guest-sdk/go/logging.go",
+    "guest-sdk/go/measurement.go",
+    "guest-sdk/go/message.go",
+    "guest-sdk/go/objectstore.go",
+    "guest-sdk/go/panic.go",
+    "guest-sdk/go/start.go",
+    "guest-sdk/go/template/.gitignore",
+    "guest-sdk/go/template/go.mod",
+    "guest-sdk/go/template/go.sum",
+    "guest-sdk/go/template/main.go",
+    "guest-sdk/go/template/main_test.go",
+];

@@ -1,0 +1,126 @@
+//go:build wasip1
+
+package abi
+
+import (
+	"strings"
+	"unsafe"
+)
+
+// Memory that the host writes arguments and results into.
+//
+// It does not come from the Go heap: an allocation there may end a garbage collection, which reads the clock, and no
+// import may be called while the host allocates ("cannot leave component instance"). So these are blocks beside the
+// heap, filled from the bottom and used again as a whole once nobody reads what is in them. Nothing that is allocated
+// here is handed on; readers copy.
+
+//go:linkname sbrk runtime.sbrk
+func sbrk(n uintptr) unsafe.Pointer
+
+const (
+	// A page of the component's memory.
+	firstBlock = 64 << 10
+	// Each block is at least twice as large as the one before: more do not fit into 32 bits.
+	maxBlocks = 20
+)
+
+type block struct{ base, size, used uintptr }
+
+var (
+	blocks [maxBlocks]block
+	count  int
+	// The block that is being filled.
+	current int
+	// How many are about to read what was allocated.
+	readers int
+)
+
+// The WASI adapter keeps its own state in what it allocates: never used again.
+//
+//go:wasmexport cabi_realloc_adapter
+func reallocForAdapter(_ unsafe.Pointer, _, _, size uintptr) unsafe.Pointer {
+	if memory := sbrk((size + 15) &^ 15); memory != nil {
+		return memory
+	}
+	return exhausted()
+}
+
+// Results of imports.
+//
+//go:wasmexport cabi_import_realloc
+func reallocForImports(old unsafe.Pointer, oldSize, align, size uintptr) unsafe.Pointer {
+	return allocate(old, oldSize, align, size)
+}
+
+// Arguments of exports.
+//
+//go:wasmexport cabi_export_realloc
+func reallocForExports(old unsafe.Pointer, oldSize, align, size uintptr) unsafe.Pointer {
+	return allocate(old, oldSize, align, size)
+}
+
+func allocate(old unsafe.Pointer, oldSize, align, size uintptr) unsafe.Pointer {
+	if size == 0 {
+		return unsafe.Pointer(align)
+	}
+	for ; current < count; current++ {
+		b := &blocks[current]
+		start := (b.base + b.used + align - 1) &^ (align - 1)
+		if start+size <= b.base+b.size {
+			b.used = start + size - b.base
+			if oldSize > 0 {
+				copy(unsafe.Slice((*byte)(unsafe.Pointer(start)), size), unsafe.Slice((*byte)(old), oldSize))
+			}
+			return unsafe.Pointer(start)
+		}
+	}
+	if count == maxBlocks {
+		return exhausted()
+	}
+	wanted := uintptr(firstBlock) << count
+	if whole := (size + align + firstBlock - 1) &^ (firstBlock - 1); whole > wanted {
+		wanted = whole
+	}
+	memory := sbrk(wanted)
+	if memory == nil {
+		return exhausted()
+	}
+	blocks[count] = block{base: uintptr(memory), size: wanted}
+	count++
+	return allocate(old, oldSize, align, size)
+}
+
+// exhausted is an address that no memory has: the host ends the instance and says so. Go's own way to say it would
+// write to standard error, from where nothing may be written.
+func exhausted() unsafe.Pointer { return unsafe.Pointer(^uintptr(0)) }
+
+// reading begins: what is allocated stays until done.
+func reading() { readers++ }
+
+// done ends the reading. The last one frees all.
+func done() {
+	if readers--; readers > 0 {
+		return
+	}
+	for i := range blocks[:count] {
+		blocks[i].used = 0
+	}
+	current = 0
+}
+
+// text is a copy of what the host wrote.
+func text(at unsafe.Pointer, length uint32) string {
+	return strings.Clone(unsafe.String((*byte)(at), length))
+}
+
+// data is a copy of what the host wrote.
+func data(at unsafe.Pointer, length uint32) []byte {
+	copied := make([]byte, length)
+	copy(copied, unsafe.Slice((*byte)(at), length))
+	return copied
+}
+
+func pointer(address uint32) unsafe.Pointer { return unsafe.Pointer(uintptr(address)) }
+
+// address of memory of the Go heap, which does not move.
+func address(p unsafe.Pointer) uint32 { return uint32(uintptr(p)) }
