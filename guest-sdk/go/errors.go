@@ -40,7 +40,9 @@ type Error struct {
 	Op string
 	// Kind is one of the Err… variables.
 	Kind error
-	// Text is the host's reason.
+	// Case is the contract's name of the case, like "invalid-key"; empty where the SDK refused by itself.
+	Case string
+	// Text is the reason.
 	Text string
 	// Limit goes with [ErrTooLarge] (bytes) and [ErrTooMany] (messages).
 	Limit uint64
@@ -89,7 +91,7 @@ func refused(refusal *bridge.Refusal, op string, args ...any) error {
 	if refusal == nil {
 		return nil
 	}
-	err := &Error{Op: fmt.Sprintf(op, args...), Text: refusal.Text, Limit: refusal.Limit}
+	err := &Error{Op: fmt.Sprintf(op, args...), Case: refusal.Case.String(), Text: refusal.Text, Limit: refusal.Limit}
 	switch refusal.Case {
 	case bridge.NoMessage:
 		err.Kind, err.Text = ErrNoMessage, "no message is in hand"

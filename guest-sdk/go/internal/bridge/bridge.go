@@ -30,6 +30,12 @@ const (
 	Dropped
 )
 
+// String is the contract's name of the case.
+func (c Case) String() string {
+	return [...]string{"other", "no-message", "too-large", "invalid-channel", "invalid-type-url", "too-many", "unavailable",
+		"invalid-key", "invalid-name", "invalid", "denied", "not-declared", "not-found", "not-configured", "dropped"}[c]
+}
+
 // Refusal is an error of an import. Limit belongs to TooLarge and TooMany, Text to the others.
 type Refusal struct {
 	Case  Case

@@ -112,8 +112,11 @@ fn go_version(source: &Path, progress: &Progress) -> anyhow::Result<String> {
     let mut numbers = version.trim_start_matches("go").split('.').map(|number| number.parse::<u32>().ok());
     let found = (numbers.next().flatten().unwrap_or(0), numbers.next().flatten().unwrap_or(0));
     if version.starts_with("go") && found < OLDEST_GO {
-        return Err(Stopped { command: "go env GOVERSION".into(), message: format!("{version} is too old: {MISSING}") }
-            .into());
+        return Err(Stopped {
+            command: "go env GOVERSION".into(),
+            message: format!("{version} is too old: {MISSING}"),
+        }
+        .into());
     }
     Ok(version)
 }

@@ -27,16 +27,11 @@ const SUFFIX: &str = ".pb.go";
 
 /// Makes `messages/` in `source`. What is there already, and as it should be, is not touched.
 pub(super) fn generate(source: &Path, module: &str, options: &Options, progress: &Progress) -> anyhow::Result<()> {
-    let generator = installed(
-        &Pieces { name: "go", title: "Go", pins: &[GENERATOR] },
-        options,
-        progress,
-        |place| {
-            let mut install = go(place, options);
-            install.args(["install", GENERATOR]).env("GOBIN", place);
-            succeed(install, MISSING, progress).map(drop)
-        },
-    )?
+    let generator = installed(&Pieces { name: "go", title: "Go", pins: &[GENERATOR] }, options, progress, |place| {
+        let mut install = go(place, options);
+        install.args(["install", GENERATOR]).env("GOBIN", place);
+        succeed(install, MISSING, progress).map(drop)
+    })?
     .join("protoc-gen-go");
     let request = request(module, options)?;
     let response = run(&generator, &request)?;
