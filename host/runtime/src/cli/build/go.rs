@@ -3,7 +3,6 @@
 //! The author's go.mod names the SDK by its published path; this krt's SDK takes its place, without a trace in the
 //! author's files or in what is built: the same source makes the same bytes on every machine.
 
-mod component;
 mod messages;
 #[cfg(test)]
 mod tests;
@@ -21,7 +20,7 @@ use walkdir::WalkDir;
 use super::inputs::{self, Inputs};
 use super::progress::Progress;
 use super::toolchain::{Stopped, succeed};
-use super::{Failure, Job, Made, Options, names};
+use super::{Failure, Job, Made, Options, encode, names};
 
 /// The SDK's module.
 const SDK: &str = "github.com/konstellation-io/krt/guest-sdk/go";
@@ -63,7 +62,7 @@ pub(super) fn build(
             progress.step(&format!("building {} with go", names(&jobs).join(", ")));
             let core = compile(&source, &module, &scratch, options, progress)?;
             let bytes = fs::read(&core).with_context(|| format!("reading {}", core.display()))?;
-            let component = component::encode(&bytes, &options.sdk.join("wit"))
+            let component = encode::component(&bytes, &options.sdk.join("wit"))
                 .with_context(|| format!("making a component of {}", core.display()))?;
             let made = scratch.join("made.wasm");
             fs::write(&made, component).with_context(|| format!("writing {}", made.display()))?;
