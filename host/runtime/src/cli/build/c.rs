@@ -29,8 +29,9 @@ const PYTHON_MISSING: &str = "Python 3 with venv is not installed: krt takes the
 /// Folders of a node that are no part of its component.
 const NOT_SOURCES: [&str; 4] = ["messages", "test", "tests", "build"];
 
-/// As small as it can be fast: a node's time is in its calls. Names are left of what is stripped: a backtrace is made of them.
-const RELEASE: [&str; 2] = ["-Os", "-Wl,--strip-debug"];
+/// As small as it can be fast: a node's time is in its calls. Without `-g` zig strips the functions' names, too, of which
+/// a backtrace is made; what else it brings is taken out afterwards.
+const RELEASE: [&str; 2] = ["-Os", "-g"];
 
 /// Builds the nodes of one source folder.
 pub(super) fn build(
@@ -52,7 +53,10 @@ pub(super) fn build(
             let zig = zig(options, progress)?;
             progress.step(&format!("building {} with zig cc", names(&jobs).join(", ")));
             let module = compile(&zig, source, &scratch, options, progress)?;
-            let bytes = fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
+            let mut bytes = fs::read(&module).with_context(|| format!("reading {}", module.display()))?;
+            if options.release {
+                bytes = encode::without_debug_information(&bytes)?;
+            }
             let component = encode::component(&bytes, &options.sdk.join("wit"))?;
             let made = scratch.join("component.wasm");
             fs::write(&made, component).with_context(|| format!("writing {}", made.display()))?;

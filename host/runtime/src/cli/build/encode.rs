@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use wasi_preview1_component_adapter_provider::{
     WASI_SNAPSHOT_PREVIEW1_ADAPTER_NAME, WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
 };
+use wasmparser::{Parser, Payload};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -31,4 +32,30 @@ pub(super) fn component(module: &[u8], wit: &Path) -> anyhow::Result<Vec<u8>> {
         .and_then(|encoder| encoder.adapter(adapter.0, adapter.1))
         .and_then(|mut encoder| encoder.encode())
         .context("making a component of the module")
+}
+
+/// `module` without what a debugger reads of it; with the names of its functions.
+///
+/// # Errors
+/// When it is not a module.
+pub(super) fn without_debug_information(module: &[u8]) -> anyhow::Result<Vec<u8>> {
+    // The magic number and the version.
+    let mut rest = module.get(..8).context("a module")?.to_vec();
+    for payload in Parser::new(0).parse_all(module) {
+        let payload = payload.context("what the compiler made is not a module")?;
+        if matches!(&payload, Payload::CustomSection(section) if section.name().starts_with(".debug_")) {
+            continue;
+        }
+        let Some((id, range)) = payload.as_section() else { continue };
+        rest.push(id);
+        let mut length = range.len();
+        // LEB128.
+        while length >= 0x80 {
+            rest.push(length as u8 | 0x80);
+            length >>= 7;
+        }
+        rest.push(length as u8);
+        rest.extend(&module[range]);
+    }
+    Ok(rest)
 }
