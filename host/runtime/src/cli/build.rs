@@ -10,6 +10,7 @@ mod go;
 mod inputs;
 mod javascript;
 mod language;
+mod messages;
 mod place;
 mod progress;
 mod python;
@@ -32,9 +33,11 @@ use anyhow::{Context as _, bail};
 use krt::topology::{Build, NodeKind, Topology};
 use serde_json::json;
 
-use self::language::Language;
+pub(super) use self::language::Language;
+pub(super) use self::messages::rust_path;
 use self::place::{Placed, Placer};
 use self::progress::Progress;
+pub(super) use self::sdk::files as sdk_files;
 use super::{Globals, Output};
 
 /// Build the components of a version's nodes

@@ -18,6 +18,7 @@ mod judge;
 mod logging;
 mod native;
 mod nats;
+mod new;
 mod pack;
 mod plan;
 mod print;
@@ -74,6 +75,7 @@ enum Color {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    New(new::Args),
     Check(check::Args),
     Build(build::Args),
     Run(Box<run::Args>),
@@ -94,6 +96,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let Cli { globals, command } = cli;
     let result = match command {
+        Command::New(args) => new::run(args, &globals),
         Command::Check(args) => check::run(args, &globals),
         Command::Build(args) => build::run(args, &globals),
         Command::Run(args) => run::run(*args, &globals),

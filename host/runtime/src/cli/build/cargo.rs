@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -11,7 +12,7 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
 use super::progress::{Progress, without_colour};
-use super::{Failure, Job, Made, Options, names};
+use super::{Failure, Job, Made, Options, messages, names};
 
 const TARGET: &str = "wasm32-wasip2";
 const SDK: &str = "krt-node";
@@ -103,6 +104,12 @@ impl Workspace {
     /// Builds its nodes, as many of them as can be.
     pub(super) fn build(self, options: &Options, progress: &Progress) -> anyhow::Result<(Vec<Made>, Option<Failure>)> {
         ensure_target(&self.root, options, progress)?;
+        if self.uses_sdk {
+            tell_where_the_sdk_is(&self.root, &options.sdk)?;
+        }
+        for (job, _) in &self.members {
+            messages::write_if_wanted(&options.root.join(&job.build.source), options)?;
+        }
         progress.step(&format!("building {} with cargo", names(self.members.iter().map(|(job, _)| job)).join(", ")));
         let cargo = self.command(options)?;
         let command = shown(&cargo);
@@ -210,6 +217,26 @@ fn sdk_patch(sdk: &Path) -> anyhow::Result<String> {
     let path = path.to_str().with_context(|| format!("{} is not valid UTF-8", path.display()))?;
     // A TOML basic string is escaped as a JSON one.
     Ok(format!("patch.crates-io.{SDK}.path={}", serde_json::to_string(path)?))
+}
+
+/// Writes `.cargo/config.toml` where the workspace's `.gitignore` leaves `/.cargo/` to this machine, as that of a new node
+/// does: `cargo test` and editors find the SDK by it.
+fn tell_where_the_sdk_is(root: &Path, sdk: &Path) -> anyhow::Result<()> {
+    const MARK: &str = "# Made by `krt build`, for this machine.";
+
+    let ignored = fs::read_to_string(root.join(".gitignore")).unwrap_or_default();
+    if !ignored.lines().any(|line| line.trim() == "/.cargo/") {
+        return Ok(());
+    }
+    let file = root.join(".cargo/config.toml");
+    let there = fs::read_to_string(&file).ok();
+    let text = format!("{MARK}\n{}\n", sdk_patch(sdk)?);
+    if there.as_ref().is_some_and(|there| !there.starts_with(MARK) || *there == text) {
+        return Ok(());
+    }
+    let what = || format!("writing {}", file.display());
+    fs::create_dir_all(root.join(".cargo")).with_context(what)?;
+    fs::write(&file, text).with_context(what)
 }
 
 /// The component among what cargo says that it built of a package.

@@ -9,12 +9,19 @@ use super::toolchain::Stopped;
 use super::{Failure, Job, Made, Options, c, go, javascript, python};
 
 /// A language whose nodes krt may build without being told how.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Language {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
+pub(in crate::cli) enum Language {
+    /// Cargo.toml
     Rust,
+    /// go.mod
     Go,
+    /// package.json: JavaScript or TypeScript
+    #[value(name = "js", aliases = ["javascript", "ts", "typescript"])]
     JavaScript,
+    /// pyproject.toml
+    #[value(alias = "py")]
     Python,
+    /// any *.c
     C,
 }
 
@@ -29,6 +36,39 @@ impl Language {
         ];
         let marked = MARKERS.iter().find(|(marker, _)| folder.join(marker).is_file());
         marked.map(|(_, language)| *language).or_else(|| has_c(folder).then_some(Self::C))
+    }
+
+    /// Its name for people.
+    pub(in crate::cli) fn title(self) -> &'static str {
+        match self {
+            Self::Rust => "Rust",
+            Self::Go => "Go",
+            Self::JavaScript => "JavaScript",
+            Self::Python => "Python",
+            Self::C => "C",
+        }
+    }
+
+    /// Its folder under `guest-sdk/`.
+    pub(in crate::cli) fn sdk_folder(self) -> &'static str {
+        match self {
+            Self::Rust => "rust",
+            Self::Go => "go",
+            Self::JavaScript => "js",
+            Self::Python => "python",
+            Self::C => "c",
+        }
+    }
+
+    /// The command that runs a node's unit tests in its folder, once `krt build` was there.
+    pub(in crate::cli) fn unit_test(self) -> &'static str {
+        match self {
+            Self::Rust => "cargo test",
+            Self::Go => "go test ./...",
+            Self::JavaScript => "npm test",
+            Self::Python => "python3 -m unittest",
+            Self::C => "make test",
+        }
     }
 }
 

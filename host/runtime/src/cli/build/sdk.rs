@@ -32,7 +32,7 @@ type Files = &'static [(&'static str, &'static [u8])];
 const CONTRACT: Files = sources!["wit/krt-node.wit"];
 
 /// All files.
-pub(super) fn files() -> impl Iterator<Item = &'static (&'static str, &'static [u8])> {
+pub(in crate::cli) fn files() -> impl Iterator<Item = &'static (&'static str, &'static [u8])> {
     [CONTRACT, c::FILES, go::FILES, js::FILES, python::FILES, rust::FILES].into_iter().flatten()
 }
 

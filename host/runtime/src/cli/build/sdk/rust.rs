@@ -20,4 +20,7 @@ pub(super) const FILES: Files = sources![
     "guest-sdk/rust/src/testing/outcome.rs",
     "guest-sdk/rust/src/testing/state.rs",
     "guest-sdk/rust/src/wasm.rs",
+    "guest-sdk/rust/template/.gitignore",
+    "guest-sdk/rust/template/Cargo.toml",
+    "guest-sdk/rust/template/src/lib.rs",
 ];
