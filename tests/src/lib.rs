@@ -15,6 +15,7 @@ pub mod process;
 pub mod running;
 pub mod web;
 pub mod writer;
+pub mod zig;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -25,6 +25,7 @@ mod print;
 mod provision;
 mod run;
 mod secret;
+mod stats;
 mod told;
 mod variables;
 

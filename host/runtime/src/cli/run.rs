@@ -20,6 +20,7 @@ use super::judge::{Depth, judge};
 use super::native::{NativeArgs, Told};
 use super::nats::NatsArgs;
 use super::provision::explained;
+use super::stats::StatsArgs;
 use super::variables::Variables;
 use super::{Globals, Output, graph, logging, print};
 use crate::artifact::Package;
@@ -61,6 +62,8 @@ pub(super) struct Args {
     native: NativeArgs,
     #[command(flatten)]
     data: DataArgs,
+    #[command(flatten)]
+    stats: StatsArgs,
 }
 
 pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
@@ -118,6 +121,7 @@ async fn serve(
         Some(nats) => args.native.options(&package, &topology, &told, (&args.nats, nats))?,
         None => None,
     };
+    let stop = args.stats.tell(&engine, globals, stop);
     let measuring = args.data.measuring(&args.runtime_id, &metrics)?;
     let options = RunOptions {
         runtime_id: args.runtime_id.clone(),

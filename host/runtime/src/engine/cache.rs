@@ -122,7 +122,12 @@ impl Cache {
     }
 
     fn path(&self, key: Key) -> PathBuf {
-        self.folder.join(format!("{}-{}.cwasm", key.hex(), self.engine))
+        self.folder.join(self.file_name(key))
+    }
+
+    /// The name of the file that a component is, or would be, in.
+    pub(super) fn file_name(&self, key: Key) -> String {
+        format!("{}-{}.cwasm", key.hex(), self.engine)
     }
 
     fn digest(&self, key: Key, code: &[u8]) -> [u8; blake3::OUT_LEN] {

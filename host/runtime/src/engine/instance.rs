@@ -1,6 +1,7 @@
 //! One instance of a component: made, initialised, given messages one at a time. Never outlives a trap.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use wasmtime::{Store, UpdateDeadline};
@@ -30,7 +31,11 @@ pub(super) struct Instance {
     ticker: Arc<Ticker>,
     /// Bytes in use when it was new.
     floor: usize,
+    _alive: Alive,
 }
+
+/// Counts an instance among those of its node for as long as it is there.
+struct Alive(Arc<NodeShared>);
 
 /// Why an instance could not be made.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -61,6 +66,7 @@ impl Instance {
         let limits = &node.limits;
         let call_limit = node.call_limit();
         let handles = limits.handles;
+        let alive = Alive::new(node.clone());
         let mut store = Store::new(pre.engine(), State::new(node, slices.clone(), deadline));
         store.limiter(|state| &mut state.meter);
         store.set_hostcall_fuel(call_limit);
@@ -85,7 +91,7 @@ impl Instance {
             Ok(Ok(())) => {
                 store.data_mut().end();
                 let floor = store.data().meter.used();
-                Ok(Self { id, slices, store, guest, ticker, floor })
+                Ok(Self { id, slices, store, guest, ticker, floor, _alive: alive })
             }
         }
     }
@@ -123,6 +129,19 @@ impl Instance {
         let limit = meter.used() + meter.left();
         let born = self.floor + (limit - self.floor) / 2;
         meter.used() > born.max((limit as f64 * share) as usize)
+    }
+}
+
+impl Alive {
+    fn new(node: Arc<NodeShared>) -> Self {
+        node.instances.fetch_add(1, Ordering::Relaxed);
+        Self(node)
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.instances.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

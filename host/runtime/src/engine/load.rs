@@ -19,6 +19,10 @@ pub(super) const PACKAGE: &str = "krt:node";
 pub(super) const TRACK: &str = "0.1";
 const HANDLER: &str = "krt:node/handler@0.1";
 
+/// What to do with a component of another contract.
+const REBUILD: &str =
+    "rebuild it: by `krt build` of this krt, or with the SDK or the wit/ folder of one that serves 0.1";
+
 /// Interfaces of the contract that a component may import.
 const INTERFACES: [&str; 10] = [
     "types",
@@ -347,8 +351,8 @@ impl fmt::Display for ImportProblem {
         match &self.why {
             ImportReason::Contract(version) => write!(
                 f,
-                "it imports {import}, of version {version} of the contract; this host speaks {PACKAGE}@{TRACK}: \
-                 rebuild it with an SDK of {TRACK}"
+                "it imports {import}: it was built for {PACKAGE}@{version}, and this krt serves {PACKAGE}@{TRACK}; \
+                 {REBUILD}"
             ),
             ImportReason::NewInContract => write!(
                 f,
@@ -382,8 +386,8 @@ impl fmt::Display for ExportProblem {
             }
             Self::Contract(export) => write!(
                 f,
-                "it exports {export}, of another version of the contract; this host speaks {PACKAGE}@{TRACK}: \
-                 rebuild it with an SDK of {TRACK}"
+                "it exports {export}: it was built for {PACKAGE}@{}, and this krt serves {PACKAGE}@{TRACK}; {REBUILD}",
+                version(export)
             ),
             Self::Type(detail) => {
                 write!(f, "its export {HANDLER} is of another type: {detail}: rebuild it with the SDK")

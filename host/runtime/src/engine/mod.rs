@@ -21,6 +21,7 @@ mod standing;
 mod state;
 mod stdio;
 mod ticker;
+mod usage;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ use self::ticker::Ticker;
 pub use self::limits::Limits;
 pub use self::load::{ExportProblem, ImportProblem, ImportReason, LoadError, NotAComponent};
 pub use self::node::{Configuration, Identity, NodeOptions, StartError, WasmNode};
+pub use self::usage::Usage;
 
 /// How an engine is set up.
 #[derive(Debug, Clone)]
@@ -82,12 +84,18 @@ struct Inner {
     ticker: Arc<Ticker>,
     /// What is in use, so that two nodes made of the same component share its code.
     loaded: Mutex<HashMap<Key, Weak<Loaded>>>,
+    /// For [`Engine::usage`].
+    nodes: Mutex<Vec<Weak<WasmNode>>>,
 }
 
 struct Loaded {
     pre: NodePre<State>,
     /// Bytes of its largest initial memory.
     initial_memory: usize,
+    /// Linear memories of an instance.
+    memories: usize,
+    /// Its file's name in the cache, if there is a cache.
+    file: Option<String>,
     engine: Arc<Inner>,
 }
 
@@ -109,8 +117,8 @@ impl Engine {
         let linker = imports::linker(&engine).map_err(pool)?;
         let ticker = Ticker::start(engine.weak()).map_err(EngineError::Thread)?;
         let cache = options.cache.map(|folder| Cache::new(folder, &engine));
-        let (lanes, loaded) = (Arc::default(), Mutex::default());
-        Ok(Self(Arc::new(Inner { engine, linker, cache, lanes, ticker, loaded })))
+        let (lanes, loaded, nodes) = (Arc::default(), Mutex::default(), Mutex::default());
+        Ok(Self(Arc::new(Inner { engine, linker, cache, lanes, ticker, loaded, nodes })))
     }
 
     /// Makes a component of `bytes`; `name` is for error texts. Blocks while it compiles, which may take seconds.
@@ -130,7 +138,9 @@ impl Engine {
         };
         let pre = load::bind(name, &compiled, &self.0.linker)?;
         let initial_memory = load::check_size(name, &compiled)?;
-        let loaded = Arc::new(Loaded { pre, initial_memory, engine: self.0.clone() });
+        let memories = compiled.resources_required().map_or(1, |needed| needed.num_memories as usize);
+        let file = self.0.cache.as_ref().map(|cache| cache.file_name(key));
+        let loaded = Arc::new(Loaded { pre, initial_memory, memories, file, engine: self.0.clone() });
         let mut all = self.0.loaded();
         all.retain(|_, loaded| loaded.strong_count() > 0);
         all.insert(key, Arc::downgrade(&loaded));
@@ -142,7 +152,12 @@ impl Engine {
     /// # Errors
     /// See [`StartError`].
     pub async fn node(&self, component: &Component, options: NodeOptions) -> Result<Arc<WasmNode>, StartError> {
-        WasmNode::start(component, options).await
+        let node = WasmNode::start(component, options).await?;
+        let mut nodes = self.0.nodes();
+        nodes.retain(|node| node.strong_count() > 0);
+        nodes.push(Arc::downgrade(&node));
+        drop(nodes);
+        Ok(node)
     }
 
     fn cached(&self, name: &str, key: Key) -> Option<wasmtime::component::Component> {
@@ -200,6 +215,10 @@ impl Component {
 }
 
 impl Inner {
+    fn nodes(&self) -> std::sync::MutexGuard<'_, Vec<Weak<WasmNode>>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn loaded(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Weak<Loaded>>> {
         self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
@@ -161,6 +162,8 @@ pub(super) struct NodeShared {
     pub(super) allowed: Arc<Allowed>,
     pub(super) lanes: Arc<super::lane::Lanes>,
     pub(super) standing: Standing,
+    /// How many there are, those with a message in hand included.
+    pub(super) instances: AtomicUsize,
 }
 
 impl WasmNode {
@@ -197,6 +200,7 @@ impl WasmNode {
             allowed: Arc::new(Allowed::new(&wasm.allow.tcp)),
             lanes: component.engine().lanes.clone(),
             standing: Standing::default(),
+            instances: AtomicUsize::new(0),
         });
         let pool = Pool::new(component.clone(), shared, replaced);
         // In fresh mode the first instance shows that there can be others; it serves nobody.
@@ -217,6 +221,19 @@ impl WasmNode {
             }
         }
         Ok(Arc::new(Self { pool, mode: wasm.instance }))
+    }
+
+    pub(super) fn component(&self) -> &Component {
+        &self.pool.component
+    }
+
+    pub(super) fn identity(&self) -> &Identity {
+        &self.pool.node.identity
+    }
+
+    /// How many instances there are.
+    pub(super) fn instances(&self) -> usize {
+        self.pool.node.instances.load(Ordering::Relaxed)
     }
 
     /// Where its next message begins.

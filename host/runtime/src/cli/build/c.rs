@@ -33,6 +33,9 @@ const NOT_SOURCES: [&str; 4] = ["messages", "test", "tests", "build"];
 /// a backtrace is made; what else it brings is taken out afterwards.
 const RELEASE: [&str; 2] = ["-Os", "-g"];
 
+/// What Rust's guests have, too; zig's own 16 MiB would count against the node's limit.
+const STACK: &str = "-Wl,-z,stack-size=1048576";
+
 /// Builds the nodes of one source folder.
 pub(super) fn build(
     source: &Path,
@@ -156,7 +159,7 @@ fn compile(
         // Without: zig's sanitizer, which wants a runtime that no component has.
         zig.args(["-O0", "-g", "-fno-sanitize=undefined"]);
     }
-    zig.args(["-Wall", "-Wextra", "-fno-strict-aliasing"]);
+    zig.args(["-Wall", "-Wextra", "-fno-strict-aliasing", STACK]);
     zig.arg(if options.colour { "-fcolor-diagnostics" } else { "-fno-color-diagnostics" });
     zig.arg("-I").arg(sdk.join("include")).args(["-I", "messages"]);
     // First: its abort() and exit() take the place of libc's, which the linker would otherwise have by then.

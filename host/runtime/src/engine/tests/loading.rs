@@ -105,8 +105,9 @@ fn a_component_of_another_version_of_the_contract_is_to_be_rebuilt() {
     let module = least("").replace("0.1.1", "0.2.0");
     assert_eq!(
         text(&component(&module, &wit)),
-        "node.wasm is not a node: it exports krt:node/handler@0.2.0, of another version of the contract; this host \
-         speaks krt:node@0.1: rebuild it with an SDK of 0.1"
+        "node.wasm is not a node: it exports krt:node/handler@0.2.0: it was built for krt:node@0.2.0, and this krt \
+         serves krt:node@0.1; rebuild it: by `krt build` of this krt, or with the SDK or the wit/ folder of one that \
+         serves 0.1"
     );
 }
 

@@ -1,0 +1,51 @@
+/* Sorts mails, by whatever road the origin node's name says. */
+#include <krt_node.h>
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "mail.pb.h"
+
+/* The subject in capitals, a label more. */
+static krt_result sort(krt_ctx *ctx, const mails_Mail *mail) {
+    char *subject = krt_copy(ctx, mail->subject);
+    for (char *c = subject; *c != '\0'; c++) {
+        *c = (char)toupper((unsigned char)*c);
+    }
+    mails_Mail sorted = *mail;
+    sorted.subject = subject;
+    sorted.labels = krt_alloc(ctx, (mail->n_labels + 1) * sizeof *sorted.labels);
+    memcpy(sorted.labels, mail->labels, mail->n_labels * sizeof *sorted.labels);
+    sorted.labels[sorted.n_labels++] = "sorted";
+    return krt_send(ctx, mails_Mail, &sorted);
+}
+
+static krt_result everything(krt_ctx *ctx, const mails_Mail *mail) {
+    krt_strings names;
+    krt_bytes object;
+    const char *value;
+    krt_log(ctx, KRT_DEBUG, "mail %s of %s", mail->id, mail->from);
+    krt_measurement *point = krt_measure(ctx, "mails");
+    krt_field_uint(point, "to", mail->n_to);
+    krt_tag(point, "from", mail->from);
+    if (krt_measure_save(point) != KRT_OK || krt_config_set(ctx, "last", mail->id) != KRT_OK ||
+        krt_config_get(ctx, "last", &value) != KRT_OK || value == NULL || strcmp(value, mail->id) != 0 ||
+        krt_object_save(ctx, "mail", mail->body, strlen(mail->body)) != KRT_OK ||
+        krt_object_get(ctx, "mail", &object) != KRT_OK || object.len != strlen(mail->body) ||
+        krt_object_list(ctx, "^mail$", &names) != KRT_OK || names.len != 1) {
+        return krt_reject(ctx, "not everything went well: %s", krt_error(ctx));
+    }
+    if (krt_path(ctx, "../outside") != NULL || krt_meta(ctx)->node[0] == '\0' || krt_attempt(ctx) == 0) {
+        return krt_reject(ctx, "it is not where it should be");
+    }
+    krt_result relayed = krt_relay(ctx);
+    return relayed == KRT_OK ? krt_send_to(ctx, "copies", mails_Mail, mail) : relayed;
+}
+
+static krt_result relay(krt_ctx *ctx, const krt_any *payload) {
+    return krt_is(payload, mails_Mail) ? krt_relay(ctx) : krt_reject(ctx, "a %s", krt_message_name(payload));
+}
+
+KRT_NODE(.handlers = KRT_HANDLERS(KRT_ON("everything", mails_Mail, everything), KRT_ON_ANY("relay", relay)),
+    .otherwise = KRT_TYPED(mails_Mail, sort))
