@@ -186,7 +186,7 @@ async fn make_own(nats: Nats, stream: String, filter_subject: String) -> Result<
         name: Some(name.clone()),
         filter_subject: filter_subject.clone(),
         deliver_policy: DeliverPolicy::New,
-        ack_policy: AckPolicy::Explicit,
+        ack_policy: AckPolicy::All,
         ack_wait: OWN_ACK_WAIT,
         max_ack_pending: -1,
         inactive_threshold: OWN_THRESHOLD,

@@ -36,12 +36,16 @@ const REST: Duration = Duration::from_millis(250);
 /// Bytes that one request may bring, at least: prefetching must not fill the memory.
 const REQUEST_BYTES: usize = 8 << 20;
 
+/// Deliveries of a consumer of one's own that are acknowledged with one word, at most: the rest of what arrived together.
+const TOGETHER: u32 = 256;
+
 /// What a subscriber is bound to.
 pub(super) struct Bound {
     pub(super) nats: Nats,
     pub(super) stream: String,
     pub(super) consumer: String,
-    /// Whether it is this subscriber's alone: then deliveries count as acknowledged, and it goes with the subscriber.
+    /// Whether it is this subscriber's alone: then deliveries count as acknowledged, one word acknowledges all before it, and
+    /// it goes with the subscriber.
     pub(super) own: bool,
     pub(super) prefetch: usize,
     pub(super) ack_wait: Duration,
@@ -52,7 +56,16 @@ pub(super) struct Seat {
     shared: Arc<Shared>,
     origin: Origin,
     checking: Option<BoxFuture<'static, Result<(), ApiError>>>,
+    taken: Taken,
     ended: bool,
+}
+
+/// What was handed out of a consumer of one's own and is not acknowledged yet.
+#[derive(Default)]
+struct Taken {
+    count: u32,
+    /// The latest by place in the stream, and where its acknowledgement goes: one that came again may be older than others.
+    latest: Option<(u64, Subject)>,
 }
 
 /// What the subscriber and the bus's housekeeping share.
@@ -116,7 +129,7 @@ impl Seat {
         let next = format!("$JS.API.CONSUMER.MSG.NEXT.{}.{}", bound.stream, bound.consumer).into();
         let origin = Origin::new(&bound.stream);
         let shared = Arc::new(Shared { bound, next, inbox, state: Mutex::new(state) });
-        Self { shared, origin, checking: None, ended: false }
+        Self { shared, origin, checking: None, taken: Taken::default(), ended: false }
     }
 
     /// For housekeeping.
@@ -148,13 +161,17 @@ impl Stream for Seat {
                     _ => self.shared.rest(),
                 }
             }
-            match ready!(self.shared.poll(context)) {
+            let Poll::Ready(next) = self.shared.poll(context) else {
+                let Self { shared, taken, .. } = &mut *self;
+                taken.acknowledge(&shared.bound.nats);
+                return Poll::Pending;
+            };
+            match next {
                 Next::Message(message, place) => {
-                    let Self { shared, origin, .. } = &mut *self;
+                    let Self { shared, origin, taken, .. } = &mut *self;
                     let Bound { nats, own, .. } = &shared.bound;
                     if *own && let Some(reply) = &message.reply {
-                        // If this is not told, the message comes twice to a reader that knows what it waits for.
-                        let _ = delivery::ack(nats, reply);
+                        taken.add(place.sequence, reply, nats);
                     }
                     return Poll::Ready(Some(Ok(origin.delivery(message, place, nats, *own))));
                 }
@@ -170,6 +187,25 @@ impl Stream for Seat {
                     return Poll::Ready(Some(Err(SubscribeError::Unavailable(why))));
                 }
             }
+        }
+    }
+}
+
+impl Taken {
+    fn add(&mut self, sequence: u64, reply: &Subject, nats: &Nats) {
+        self.count += 1;
+        if self.latest.as_ref().is_none_or(|(latest, _)| *latest < sequence) {
+            self.latest = Some((sequence, reply.clone()));
+        }
+        if self.count >= TOGETHER {
+            self.acknowledge(nats);
+        }
+    }
+
+    fn acknowledge(&mut self, nats: &Nats) {
+        if let Some((_, reply)) = std::mem::take(self).latest {
+            // If this is not told, the messages come twice to a reader that knows what it waits for.
+            let _ = delivery::ack(nats, &reply);
         }
     }
 }
