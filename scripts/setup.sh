@@ -17,3 +17,8 @@ if [ ! -d "$libdir" ]; then
   echo "== installing the standard library for $target" >&2
   rustup target add $target
 fi
+
+# No package of Debian 12 is new enough: 1.26, or 1.21 that fetches it.
+if ! command -v go >/dev/null; then
+  echo "== there is no go: tests of nodes in Go will be skipped; to have them, install it from https://go.dev/dl" >&2
+fi

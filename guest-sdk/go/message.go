@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -18,22 +19,28 @@ const typeURLPrefix = "type.googleapis.com/"
 const keptBuffer = 256 << 10
 
 var (
-	// The type URLs of what was sent so far, by protoreflect.FullName.
-	typeURLs sync.Map
+	// The type URL of what was sent last: most nodes send one type.
+	lastType atomic.Pointer[sentType]
 	// Memory for serialised messages: the host copies what it is given.
 	buffers = sync.Pool{New: func() any { return new([]byte) }}
 )
+
+type sentType struct {
+	kind protoreflect.MessageType
+	url  string
+}
 
 func typeURL(message proto.Message) (string, error) {
 	if message == nil {
 		return "", errors.New("send: the message is nil")
 	}
-	name := message.ProtoReflect().Descriptor().FullName()
-	url, known := typeURLs.Load(name)
-	if !known {
-		url, _ = typeURLs.LoadOrStore(name, typeURLPrefix+string(name))
+	kind := message.ProtoReflect().Type()
+	last := lastType.Load()
+	if last == nil || last.kind != kind {
+		last = &sentType{kind, typeURLPrefix + string(kind.Descriptor().FullName())}
+		lastType.Store(last)
 	}
-	return url.(string), nil
+	return last.url, nil
 }
 
 // messageName is what follows the last '/' of a type URL.

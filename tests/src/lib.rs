@@ -8,6 +8,7 @@ pub mod influx;
 pub mod interop;
 pub mod ledger;
 pub mod load;
+pub mod lone;
 pub mod mongo;
 pub mod nats;
 pub mod offered;

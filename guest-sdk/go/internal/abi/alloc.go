@@ -20,8 +20,8 @@ func sbrk(n uintptr) unsafe.Pointer
 const (
 	// A page of the component's memory.
 	firstBlock = 64 << 10
-	// Each block is at least twice as large as the one before: more do not fit into 32 bits.
-	maxBlocks = 20
+	// Each block is twice as large as the one before, as long as there is memory: many more do not fit into 32 bits.
+	maxBlocks = 32
 )
 
 type block struct{ base, size, used uintptr }
@@ -35,8 +35,11 @@ var (
 	readers int
 )
 
+// The functions that the host calls to allocate grow no stack either: what would run then is not theirs to say.
+
 // The WASI adapter keeps its own state in what it allocates: never used again.
 //
+//go:nosplit
 //go:wasmexport cabi_realloc_adapter
 func reallocForAdapter(_ unsafe.Pointer, _, _, size uintptr) unsafe.Pointer {
 	if memory := sbrk((size + 15) &^ 15); memory != nil {
@@ -47,6 +50,7 @@ func reallocForAdapter(_ unsafe.Pointer, _, _, size uintptr) unsafe.Pointer {
 
 // Results of imports.
 //
+//go:nosplit
 //go:wasmexport cabi_import_realloc
 func reallocForImports(old unsafe.Pointer, oldSize, align, size uintptr) unsafe.Pointer {
 	return allocate(old, oldSize, align, size)
@@ -54,44 +58,64 @@ func reallocForImports(old unsafe.Pointer, oldSize, align, size uintptr) unsafe.
 
 // Arguments of exports.
 //
+//go:nosplit
 //go:wasmexport cabi_export_realloc
 func reallocForExports(old unsafe.Pointer, oldSize, align, size uintptr) unsafe.Pointer {
 	return allocate(old, oldSize, align, size)
 }
 
+//go:nosplit
 func allocate(old unsafe.Pointer, oldSize, align, size uintptr) unsafe.Pointer {
 	if size == 0 {
 		return unsafe.Pointer(align)
 	}
-	for ; current < count; current++ {
+	for {
+		if current == count && !addBlock(align+size) {
+			return exhausted()
+		}
 		b := &blocks[current]
 		start := (b.base + b.used + align - 1) &^ (align - 1)
-		if start+size <= b.base+b.size {
-			b.used = start + size - b.base
-			if oldSize > 0 {
-				copy(unsafe.Slice((*byte)(unsafe.Pointer(start)), size), unsafe.Slice((*byte)(old), oldSize))
-			}
-			return unsafe.Pointer(start)
+		if start+size > b.base+b.size {
+			current++
+			continue
 		}
+		b.used = start + size - b.base
+		if oldSize > 0 {
+			copy(unsafe.Slice((*byte)(unsafe.Pointer(start)), size), unsafe.Slice((*byte)(old), oldSize))
+		}
+		return unsafe.Pointer(start)
 	}
+}
+
+// addBlock adds a block of at least this size.
+//
+//go:nosplit
+func addBlock(size uintptr) bool {
 	if count == maxBlocks {
-		return exhausted()
+		return false
 	}
-	wanted := uintptr(firstBlock) << count
-	if whole := (size + align + firstBlock - 1) &^ (firstBlock - 1); whole > wanted {
-		wanted = whole
+	needed := (size + firstBlock - 1) &^ (firstBlock - 1)
+	wanted := needed
+	if count > 0 && wanted < 2*blocks[count-1].size {
+		wanted = 2 * blocks[count-1].size
 	}
 	memory := sbrk(wanted)
 	if memory == nil {
-		return exhausted()
+		wanted = needed
+		memory = sbrk(wanted)
+	}
+	if memory == nil {
+		return false
 	}
 	blocks[count] = block{base: uintptr(memory), size: wanted}
 	count++
-	return allocate(old, oldSize, align, size)
+	return true
 }
 
 // exhausted is an address that no memory has: the host ends the instance and says so. Go's own way to say it would
 // write to standard error, from where nothing may be written.
+//
+//go:nosplit
 func exhausted() unsafe.Pointer { return unsafe.Pointer(^uintptr(0)) }
 
 // reading begins: what is allocated stays until done.
@@ -111,6 +135,17 @@ func done() {
 // text is a copy of what the host wrote.
 func text(at unsafe.Pointer, length uint32) string {
 	return strings.Clone(unsafe.String((*byte)(at), length))
+}
+
+// last is a text that is often the same as the time before.
+type last string
+
+// text is a copy of what the host wrote, the one before if that is the same.
+func (l *last) text(at unsafe.Pointer, length uint32) string {
+	if string(*l) != unsafe.String((*byte)(at), length) {
+		*l = last(text(at, length))
+	}
+	return string(*l)
 }
 
 // data is a copy of what the host wrote.

@@ -24,6 +24,8 @@ var (
 		text, length      uint32
 	}
 	answerText string
+	// Most messages come from the node that the one before came from, and are of its type.
+	lastFromNode, lastTypeURL last
 )
 
 //go:wasmexport krt:node/handler@0.1.1#init
@@ -46,12 +48,12 @@ func exportHandle(
 	reading()
 	received := &bridge.Received{
 		RequestID: text(requestID, requestIDLength),
-		FromNode:  text(fromNode, fromNodeLength),
+		FromNode:  lastFromNode.text(fromNode, fromNodeLength),
 		Type:      bridge.MessageType(kind),
 		HasError:  hasError != 0,
 	}
 	if hasPayload != 0 {
-		received.Payload = &anypb.Any{TypeUrl: text(typeURL, typeURLLength), Value: data(value, valueLength)}
+		received.Payload = &anypb.Any{TypeUrl: lastTypeURL.text(typeURL, typeURLLength), Value: data(value, valueLength)}
 	}
 	if hasError != 0 {
 		received.Error = text(errorText, errorLength)
