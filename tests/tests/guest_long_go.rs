@@ -13,7 +13,7 @@ use prost::Message as _;
 /// Messages of the long run.
 const MESSAGES: usize = 200_000;
 
-/// What the guest may have. It is replaced at 70 % of it, and has some 10 MiB: it may not even keep 80 bytes a message.
+/// What the guest may have. It is replaced at 70 % of it, and has some 10 MiB: it may not even keep 70 bytes a message.
 const MEMORY: u64 = 32 << 20;
 
 /// See mail.proto.
