@@ -141,19 +141,20 @@ typedef enum krt_output {
     KRT_OUTPUT_EARLY_EXIT,  /**< An answer for the caller; the handler returns then. */
 } krt_output;
 
-#define KRT_MESSAGE_(TYPE, message) (1 ? (message) : (const TYPE *)0)
-/** Sends to the nodes that subscribe to this one; from the exitpoint, to the caller. */
-#define krt_send(ctx, TYPE, message) \
-    krt_send_typed((ctx), &TYPE##_type, KRT_MESSAGE_(TYPE, message), KRT_OUTPUT_OK, NULL)
+/* Variadic: a compound literal has commas. */
+#define KRT_MESSAGE_(TYPE, ...) (1 ? (__VA_ARGS__) : (const TYPE *)0)
+/** Sends to the nodes that subscribe to this one: `krt_send(ctx, demo_Email, &email)`; from the exitpoint, to the caller. */
+#define krt_send(ctx, TYPE, ...) \
+    krt_send_typed((ctx), &TYPE##_type, KRT_MESSAGE_(TYPE, __VA_ARGS__), KRT_OUTPUT_OK, NULL)
 /** Sends to the nodes that subscribe to one channel of this one, and to no others. */
-#define krt_send_to(ctx, channel, TYPE, message) \
-    krt_send_typed((ctx), &TYPE##_type, KRT_MESSAGE_(TYPE, message), KRT_OUTPUT_OK, (channel))
+#define krt_send_to(ctx, channel, TYPE, ...) \
+    krt_send_typed((ctx), &TYPE##_type, KRT_MESSAGE_(TYPE, __VA_ARGS__), KRT_OUTPUT_OK, (channel))
 /** Sends an answer for the caller and goes on. */
-#define krt_early_reply(ctx, TYPE, message) \
-    krt_send_typed((ctx), &TYPE##_type, KRT_MESSAGE_(TYPE, message), KRT_OUTPUT_EARLY_REPLY, NULL)
+#define krt_early_reply(ctx, TYPE, ...) \
+    krt_send_typed((ctx), &TYPE##_type, KRT_MESSAGE_(TYPE, __VA_ARGS__), KRT_OUTPUT_EARLY_REPLY, NULL)
 /** Sends an answer for the caller; return after it. */
-#define krt_early_exit(ctx, TYPE, message) \
-    krt_send_typed((ctx), &TYPE##_type, KRT_MESSAGE_(TYPE, message), KRT_OUTPUT_EARLY_EXIT, NULL)
+#define krt_early_exit(ctx, TYPE, ...) \
+    krt_send_typed((ctx), &TYPE##_type, KRT_MESSAGE_(TYPE, __VA_ARGS__), KRT_OUTPUT_EARLY_EXIT, NULL)
 /** What the macros call. `channel` may be NULL. */
 krt_result krt_send_typed(
     krt_ctx *ctx, const krt_pb_type *type, const void *message, krt_output output, const char *channel);
@@ -167,8 +168,8 @@ krt_result krt_relay(krt_ctx *ctx);
 krt_result krt_relay_as(krt_ctx *ctx, krt_output output, const char *channel);
 /** Largest message in bytes that the bus takes, envelope included, before compression. */
 uint64_t krt_max_payload(krt_ctx *ctx);
-/** Packs a message: `krt_pack(ctx, demo_Email, &email, &any)`. */
-#define krt_pack(ctx, TYPE, message, any) krt_pack_typed((ctx), &TYPE##_type, KRT_MESSAGE_(TYPE, message), (any))
+/** Packs a message: `krt_pack(ctx, &any, demo_Email, &email)`. */
+#define krt_pack(ctx, any, TYPE, ...) krt_pack_typed((ctx), &TYPE##_type, KRT_MESSAGE_(TYPE, __VA_ARGS__), (any))
 krt_result krt_pack_typed(krt_ctx *ctx, const krt_pb_type *type, const void *message, krt_any *any);
 /** Whether a packed message is a TYPE, by its name. `any` may be NULL. */
 #define krt_is(any, TYPE) krt_any_is((any), &TYPE##_type)

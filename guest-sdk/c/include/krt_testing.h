@@ -49,10 +49,11 @@ void krt_test_document(krt_test *t, const char *collection, const char *document
 /** @name Messages; `init` runs before the first. The result is KRT_OK, KRT_REJECTED or KRT_TRANSIENT */
 /**@{*/
 krt_result krt_test_init(krt_test *t);
-#define krt_test_handle(t, TYPE, message) krt_test_message((t), &TYPE##_type, (1 ? (message) : (const TYPE *)0), KRT_OUTPUT_OK)
+#define krt_test_handle(t, TYPE, ...) \
+    krt_test_message((t), &TYPE##_type, KRT_MESSAGE_(TYPE, __VA_ARGS__), KRT_OUTPUT_OK)
 /** As `handle`, for an early reply or exit of the origin node. */
-#define krt_test_early(t, TYPE, message, output) \
-    krt_test_message((t), &TYPE##_type, (1 ? (message) : (const TYPE *)0), (output))
+#define krt_test_early(t, output, TYPE, ...) \
+    krt_test_message((t), &TYPE##_type, KRT_MESSAGE_(TYPE, __VA_ARGS__), (output))
 krt_result krt_test_message(krt_test *t, const krt_pb_type *type, const void *message, krt_output as);
 krt_result krt_test_any(krt_test *t, const krt_any *any);
 krt_result krt_test_error(krt_test *t, const char *text); /**< The origin node failed with this text. */

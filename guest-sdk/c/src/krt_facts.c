@@ -4,7 +4,6 @@
  */
 #include "krt_internal.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 struct krt_measurement {
@@ -91,10 +90,7 @@ krt_result krt_measure_save(krt_measurement *point) {
 
 /* Out of the message's memory: it stays. */
 static const char *kept(const node_string_t *text) {
-    char *copy = malloc(text->len + 1);
-    if (copy == NULL) {
-        abort();
-    }
+    char *copy = krt_arena_alloc(&krt_kept, text->len + 1);
     memcpy(copy, krt_text(text), text->len);
     copy[text->len] = '\0';
     return copy;

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
+krt_arena krt_kept;
 krt_metadata krt_known;
 int krt_min_level = -1;
 

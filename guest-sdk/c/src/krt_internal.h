@@ -45,6 +45,7 @@ const char *krt_text(const node_string_t *text);
 node_string_t krt_to_host(const char *text);
 
 /* What is constant is asked for once; a test host sets both back. */
+extern krt_arena krt_kept;
 extern krt_metadata krt_known;
 extern int krt_min_level;
 

@@ -48,7 +48,8 @@ struct krt_test {
     const char **points, **predictions;
     size_t n_settings, n_objects, n_documents, n_sent, n_lines, n_points, n_predictions;
     const char *failure;
-    krt_arena memory; /* All texts; freed with the test. */
+    krt_arena memory;      /* All texts; freed with the test. */
+    krt_arena init_memory; /* What the node's `init` was given. */
 };
 
 /* Whose messages are handled at this moment. */

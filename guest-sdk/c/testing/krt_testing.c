@@ -61,8 +61,11 @@ void krt_test_free(krt_test *t) {
     free(t->points);
     free(t->predictions);
     krt_arena_free(&t->memory);
+    krt_arena_free(&t->init_memory);
     free(t);
     krt_arena_free(&krt_memory);
+    krt_arena_free(&krt_kept);
+    krt_known = (krt_metadata){0};
 }
 
 void krt_test_node(krt_test *t, const krt_definition *node) { t->node = node; }
@@ -135,6 +138,7 @@ void krt_test_document(krt_test *t, const char *collection, const char *text) {
 static krt_ctx begin(krt_test *t) {
     krt_current_test = t;
     krt_arena_reset(&krt_memory);
+    krt_arena_free(&krt_kept);
     krt_known = (krt_metadata){0};
     krt_min_level = KRT_TRACE;
     return (krt_ctx){.node = t->node, .incoming = {.request_id = "", .from_node = ""}};
@@ -150,7 +154,9 @@ krt_result krt_test_init(krt_test *t) {
     t->in_hand = false;
     krt_result result = end(t, &ctx, krt_run_init(&ctx));
     t->initialised = result == KRT_OK;
-    /* What `init` was given stays for the node; it is the test's loss. */
+    /* What `init` was given stays, for the rest of the test. */
+    krt_arena_free(&t->init_memory);
+    t->init_memory = krt_memory;
     krt_memory = (krt_arena){0};
     return result;
 }

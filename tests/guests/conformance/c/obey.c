@@ -161,7 +161,7 @@ static krt_result channel(const call *c) {
 static krt_result any(const call *c) {
     Answer packed = {.text = "packed"};
     krt_any made;
-    krt_result result = krt_pack(c->ctx, conformance_Answer, &packed, &made);
+    krt_result result = krt_pack(c->ctx, &made, conformance_Answer, &packed);
     made.type_url = text(c, 0);
     return nothing(c, result == KRT_OK ? krt_send_any(c->ctx, &made) : result);
 }
