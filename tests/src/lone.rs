@@ -42,8 +42,7 @@ impl Lone {
     /// # Panics
     /// When it is not a node's component.
     pub async fn start(component: &[u8], wasm: Wasm, cache: Option<std::path::PathBuf>) -> Result<Self, StartError> {
-        let engine = Engine::new(EngineOptions { cache, max_instances: 16, ..EngineOptions::default() })
-            .expect("an engine starts");
+        let engine = Engine::new(EngineOptions { cache, max_instances: 16 }).expect("an engine starts");
         let component = engine.load("node.wasm", component).expect("a component");
         let keys: Arc<dyn KeyValue> = Arc::new(NoKeys);
         let metrics = Arc::new(Metrics::default());
