@@ -21,26 +21,35 @@ static krt_result sort(krt_ctx *ctx, const mails_Mail *mail) {
     return krt_send(ctx, mails_Mail, &sorted);
 }
 
+/* Asks the host for all that a handler may ask for; what it has not is refused, and that is fine. */
 static krt_result everything(krt_ctx *ctx, const mails_Mail *mail) {
-    krt_strings names;
+    krt_strings found;
     krt_bytes object;
     const char *value;
+    uint64_t left;
     krt_log(ctx, KRT_DEBUG, "mail %s of %s", mail->id, mail->from);
     krt_measurement *point = krt_measure(ctx, "mails");
     krt_field_uint(point, "to", mail->n_to);
+    krt_field_text(point, "subject", mail->subject);
     krt_tag(point, "from", mail->from);
-    if (krt_measure_save(point) != KRT_OK || krt_config_set(ctx, "last", mail->id) != KRT_OK ||
-        krt_config_get(ctx, "last", &value) != KRT_OK || value == NULL || strcmp(value, mail->id) != 0 ||
-        krt_object_save(ctx, "mail", mail->body, strlen(mail->body)) != KRT_OK ||
-        krt_object_get(ctx, "mail", &object) != KRT_OK || object.len != strlen(mail->body) ||
-        krt_object_list(ctx, "^mail$", &names) != KRT_OK || names.len != 1) {
-        return krt_reject(ctx, "not everything went well: %s", krt_error(ctx));
+    krt_result result = krt_measure_save(point);
+    if (result != KRT_OK || (result = krt_config_set(ctx, "last", mail->id)) != KRT_OK ||
+        (result = krt_config_get(ctx, "last", &value)) != KRT_OK) {
+        return result;
     }
-    if (krt_path(ctx, "../outside") != NULL || krt_meta(ctx)->node[0] == '\0' || krt_attempt(ctx) == 0) {
+    if (krt_object_save(ctx, "mail", mail->body, strlen(mail->body)) != KRT_NOT_DECLARED ||
+        krt_object_get(ctx, "mail", &object) != KRT_NOT_DECLARED ||
+        krt_object_list(ctx, "^mail$", &found) != KRT_NOT_DECLARED ||
+        krt_send_to(ctx, "no channel", mails_Mail, mail) != KRT_INVALID_CHANNEL) {
+        return krt_reject(ctx, "what the host has not was not refused");
+    }
+    if (krt_path(ctx, "../outside") != NULL || krt_meta(ctx)->node[0] == '\0' || krt_attempt(ctx) == 0 ||
+        !krt_time_remaining(ctx, &left) || krt_channel(ctx) != NULL || krt_max_payload(ctx) == 0) {
         return krt_reject(ctx, "it is not where it should be");
     }
-    krt_result relayed = krt_relay(ctx);
-    return relayed == KRT_OK ? krt_send_to(ctx, "copies", mails_Mail, mail) : relayed;
+    memset(krt_alloc(ctx, 300000), 1, 300000);
+    result = krt_relay(ctx);
+    return result == KRT_OK ? krt_send_to(ctx, "copies", mails_Mail, mail) : result;
 }
 
 static krt_result relay(krt_ctx *ctx, const krt_any *payload) {
