@@ -7,6 +7,7 @@ import inspect
 import sys
 import time
 from asyncio import events
+from collections import deque
 from typing import Any, Coroutine
 
 
@@ -27,6 +28,9 @@ class _Clock:
 class _Loop(asyncio.BaseEventLoop):
     """asyncio without sockets: tasks, timers, queues, locks."""
 
+    # Of asyncio's own: what is to run now, and what later.
+    _ready: deque[Any]
+    _scheduled: list[Any]
     _is_eager = False
 
     def __init__(self) -> None:

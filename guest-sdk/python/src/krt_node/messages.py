@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from enum import Enum, IntEnum
-from typing import TYPE_CHECKING, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, Callable, TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
 from .errors import UnpackError
 
 if TYPE_CHECKING:
-    from google.protobuf.any_pb2 import Any
+    from google.protobuf.any_pb2 import Any as AnyMessage
 
     T = TypeVar("T", bound=Message)
 
@@ -70,7 +70,7 @@ def _learn(message: Message) -> tuple[str, Callable[[Message], bytes]]:
     return learnt
 
 
-def _has_required(descriptor, seen: set[str]) -> bool:
+def _has_required(descriptor: Any, seen: set[str]) -> bool:
     seen.add(descriptor.full_name)
     if descriptor.extension_ranges:
         return True
@@ -97,7 +97,7 @@ def decode(message_class: type[T], type_url: str | None, data: bytes | None) -> 
         raise UnpackError(f"the payload is not a valid {expected!r}: {error}") from None
 
 
-def unpack(payload: Any, message_class: type[T]) -> T:
+def unpack(payload: AnyMessage, message_class: type[T]) -> T:
     """A packed message as one of this class.
 
     `payload.Unpack(message)` says no more than False when it is another one, as protobuf has it; this raises.

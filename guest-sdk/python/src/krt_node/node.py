@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from typing import TYPE_CHECKING, Any, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Callable, Mapping, cast
 
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.message import Message
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 #: What calls a handler: it gets the context and takes the payload out of it.
 Call = Callable[[BaseContext], None]
 #: What handlers get, and what calls them.
-Entry = "tuple[type[Context] | type[AsyncContext], Call]"
+Entry = tuple["type[Context] | type[AsyncContext]", Call]
 
 
 class Node:
@@ -97,7 +97,10 @@ class Node:
             name = self._parts.metadata.node if self._parts else ""
             return Rejected(f'node "{name}" has no handler for messages of node "{from_node}", and no default one')
         context_class, call = entry
-        ctx = context_class(self._parts, request_id, from_node, kind, type_url, data, error)  # type: ignore[arg-type]
+        parts = self._parts
+        if parts is None:
+            return Rejected("init has not run")
+        ctx = context_class(parts, request_id, from_node, kind, type_url, data, error)
         try:
             call(ctx)
         except BaseException as raised:
@@ -214,7 +217,9 @@ def _payload_class(handler: Callable[..., Any]) -> type[Message] | None:
     if type(annotation).__name__ == "ForwardRef":
         raise TypeError(f"the handler {name}: what is {annotation!r}?")
     is_message = isinstance(annotation, type) and issubclass(annotation, Message)
-    return annotation if is_message and annotation is not AnyMessage else None
+    if not is_message or annotation is AnyMessage:
+        return None
+    return cast("type[Message]", annotation)
 
 
 def _signature(handler: Callable[..., Any]) -> inspect.Signature:

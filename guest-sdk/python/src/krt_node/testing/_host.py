@@ -7,11 +7,11 @@ import json
 import math
 import re
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping, TypeVar
 
 from .. import _logs
 from .._host import LEVELS, TRACE, Fields, Metadata, Values
-from ..context import AsyncContext, Context, Parts
+from ..context import AsyncContext, BaseContext, Context, Parts
 from ..errors import (
     ConfigurationError,
     DatabaseError,
@@ -30,6 +30,7 @@ from ._outcome import LogLine, Outcome, Output, Point, Predicted, moment
 if TYPE_CHECKING:
     from google.protobuf.message import Message
 
+C = TypeVar("C", bound=BaseContext)
 _KEY = re.compile(r"[A-Za-z0-9\-/_=.]+")
 _COLLECTION = re.compile(r"[A-Za-z0-9\-_.]{1,120}")
 _SCOPES = ("node", "workflow", "project")
@@ -101,8 +102,9 @@ class TestHost:
 
     def init(self, node: Node | ModuleType) -> Failure | None:
         """Runs the node's `init`, once: None, or why it failed."""
-        self._node(node, failure := [])
-        return failure[0] if failure else None
+        failures: list[Failure] = []
+        self._node(node, failures)
+        return failures[0] if failures else None
 
     def handle(self, node: Node | ModuleType, message: Message) -> Outcome:
         """Hands the node (its module, or a `Node`) a message, after `init` if that has not run yet."""
@@ -129,11 +131,12 @@ class TestHost:
         outcome, self._outcome = self._outcome, Outcome()
         return outcome
 
-    def _context(self, kind, payload):
+    def _context(self, kind: type[C], payload: Message | None) -> C:
         in_hand = None if payload is None else packed(payload)
         self._in_hand = (in_hand,)
         _logs.install(self)
-        return kind(Parts(self), self.request_id, self.from_node, int(self.message_type), *(in_hand or (None, None)))
+        type_url, data = in_hand or (None, None)
+        return kind(Parts(self), self.request_id, self.from_node, int(self.message_type), type_url, data)
 
     def _node(self, node: Node | ModuleType, failures: list[Failure]) -> Node | None:
         for key, known in self._nodes:
@@ -156,7 +159,8 @@ class TestHost:
         payload: tuple[str, bytes] | None,
         error: str | None,
     ) -> Outcome:
-        ready = self._node(node, failures := [])
+        failures: list[Failure] = []
+        ready = self._node(node, failures)
         if ready is None:
             outcome = self.take()
             outcome.failure = failures[0]
@@ -270,7 +274,7 @@ class TestHost:
         return self.objects
 
     def measure(self, name: str, fields: Values, tags: Fields, time: int | None) -> None:
-        infinite = [field for field, case, value in fields if case == "float" and not math.isfinite(value)]
+        infinite = [field for field, _, value in fields if isinstance(value, float) and not math.isfinite(value)]
         wrong = "it has no name" if not name else "it has no field" if not fields else None
         if wrong is None and infinite:
             wrong = f"the field {infinite[0]!r} is not finite"

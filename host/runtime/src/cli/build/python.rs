@@ -47,7 +47,7 @@ pub(super) fn build(
     let scratch = inputs::scratch(source, options)?;
     let _held = super::toolchain::held(&scratch.join("lock"))?;
     let digest = digest(source, options)?;
-    let is_complete = || source.join(MESSAGES).is_dir();
+    let is_complete = || source.join(MESSAGES).is_dir() && source.join(".venv").is_dir();
     if let Some(file) = inputs::unchanged(&scratch, &digest).filter(|_| is_complete()) {
         return Ok((made(jobs, &file), None));
     }

@@ -67,6 +67,11 @@ impl Environment<'_> {
             return Ok(());
         }
         if !folder.join("bin/python").exists() {
+            fs::create_dir_all(&folder).with_context(what)?;
+            fs::write(&mark, "krt build makes this folder, and again when it is removed.\n").with_context(what)?;
+            // No part of the package, nor of what is backed up.
+            fs::write(folder.join("CACHEDIR.TAG"), "Signature: 8a477f597d28d172789f06886806bc55\n")
+                .with_context(what)?;
             let mut venv = Command::new("python3");
             venv.args(["-m", "venv", "--without-pip"]).arg(&folder);
             let output = venv.output().with_context(what)?;
@@ -84,6 +89,6 @@ impl Environment<'_> {
                 fs::write(packages.join("krt.pth"), &lines).with_context(what)?;
             }
         }
-        fs::write(mark, "krt build makes this folder, and again when it is removed.\n").with_context(what)
+        Ok(())
     }
 }
