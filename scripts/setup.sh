@@ -22,3 +22,17 @@ fi
 if ! command -v go >/dev/null; then
   echo "== there is no go: tests of nodes in Go will be skipped; to have them, install it from https://go.dev/dl" >&2
 fi
+
+# What krt build wants of the system for guests in Python, in C (whose compiler comes from Python's registry) and in
+# JavaScript.
+packages=()
+python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
+command -v npm >/dev/null || packages+=(nodejs npm)
+if [ ${#packages[@]} -gt 0 ]; then
+  if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+    echo "== installing ${packages[*]}" >&2
+    apt-get update -qq && apt-get install -qq -y --no-install-recommends "${packages[@]}" >/dev/null
+  else
+    echo "guests in some languages want ${packages[*]}: install them as your distribution does" >&2
+  fi
+fi
