@@ -29,7 +29,10 @@ const SDK: &str = "github.com/konstellation-io/krt/guest-sdk/go";
 const SDK_PLACE: &str = "krt-sdk";
 
 /// The first Go that fetches the Go that a go.mod asks for.
-const OLDEST_GO: (u32, u32) = (1, 21);
+const OLDEST_GO: &str = "1.21";
+
+/// The Go that the SDK's go.mod asks for.
+const SDK_GO: &str = "1.26";
 
 const MISSING: &str = "Go is not installed\n\
     help: install Go 1.26 or newer (https://go.dev/dl); a Go since 1.21, on Debian by `apt-get install golang-go`, \
@@ -58,7 +61,7 @@ pub(super) fn build(
         Some(file) if source.join("messages").is_dir() => file,
         _ => {
             messages::generate(&source, &module.path, options, progress)?;
-            workspace::write(&source, options)?;
+            workspace::write(&source, &module.go, options)?;
             progress.step(&format!("building {} with go", names(&jobs).join(", ")));
             let core = compile(&source, &module, &scratch, options, progress)?;
             let bytes = fs::read(&core).with_context(|| format!("reading {}", core.display()))?;
@@ -76,6 +79,8 @@ pub(super) fn build(
 #[derive(Debug, PartialEq)]
 struct Module {
     path: String,
+    /// The Go that it asks for, at least the SDK's.
+    go: String,
     text: String,
     /// It has the SDK from a folder of the author's own.
     replaces_sdk: bool,
@@ -93,12 +98,14 @@ impl Module {
     fn parse(text: String) -> Option<Self> {
         let lines = || text.lines().map(|line| line.split_once("//").map_or(line, |(code, _)| code).trim());
         let path = lines().find_map(|line| line.strip_prefix("module "))?.trim().trim_matches(['"', '`']).to_owned();
+        let go = lines().find_map(|line| line.strip_prefix("go ")).map_or("", str::trim);
+        let go = if numbers(go) > numbers(SDK_GO) { go } else { SDK_GO }.to_owned();
         let replaced = |line: &str| line.split_once("=>").map(|(from, to)| (from.to_owned(), to.trim().to_owned()));
         let is_folder = |to: &str| to.trim_matches(['"', '`']).starts_with(['.', '/']);
         let replaces: Vec<_> = lines().filter_map(replaced).collect();
         let replaces_sdk = replaces.iter().any(|(from, _)| from.contains(SDK));
         let has_local_parts = replaces.iter().any(|(_, to)| is_folder(to));
-        Some(Self { path, text, replaces_sdk, has_local_parts })
+        Some(Self { path, go, text, replaces_sdk, has_local_parts })
     }
 }
 
@@ -108,9 +115,8 @@ fn go_version(source: &Path, progress: &Progress) -> anyhow::Result<String> {
     // Where nothing asks for another version: to fetch that may take its time, and is a step of its own.
     go.args(["env", "GOVERSION"]).current_dir(source).env("GOWORK", "off").env("GOTOOLCHAIN", "local");
     let version = succeed(go, MISSING, progress)?.stdout.trim().to_owned();
-    let mut numbers = version.trim_start_matches("go").split('.').map(|number| number.parse::<u32>().ok());
-    let found = (numbers.next().flatten().unwrap_or(0), numbers.next().flatten().unwrap_or(0));
-    if version.starts_with("go") && found < OLDEST_GO {
+    let found = version.strip_prefix("go").map(numbers);
+    if found.is_some_and(|found| found < numbers(OLDEST_GO)) {
         return Err(Stopped {
             command: "go env GOVERSION".into(),
             message: format!("{version} is too old: {MISSING}"),
@@ -118,6 +124,11 @@ fn go_version(source: &Path, progress: &Progress) -> anyhow::Result<String> {
         .into());
     }
     Ok(version)
+}
+
+/// `1.26.8` in an order; what is no number, like a release candidate's, counts as its beginning.
+fn numbers(version: &str) -> Vec<u32> {
+    version.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse().ok()).collect()
 }
 
 fn digest(source: &Path, version: &str, options: &Options) -> anyhow::Result<String> {

@@ -12,8 +12,9 @@ use super::SDK;
 /// Tells our file from the author's own.
 const MARK: &str = "// Written by `krt build` for this machine: not for version control.";
 
-/// Writes it, unless the author has one there.
-pub(super) fn write(source: &Path, options: &Options) -> anyhow::Result<()> {
+/// Writes it, unless the author has one there. `go`: the version that the author's go.mod asks for; a workspace must ask for
+/// no less.
+pub(super) fn write(source: &Path, go: &str, options: &Options) -> anyhow::Result<()> {
     let file = source.join("go.work");
     match fs::read_to_string(&file) {
         Ok(there) if !there.starts_with(MARK) => return Ok(()),
@@ -21,11 +22,11 @@ pub(super) fn write(source: &Path, options: &Options) -> anyhow::Result<()> {
     }
     let sdk = options.sdk.join("guest-sdk/go");
     let sdk = sdk.to_str().with_context(|| format!("{} is not valid UTF-8", sdk.display()))?;
-    super::write(&file, &text(sdk))
+    super::write(&file, &text(sdk, go))
 }
 
-fn text(sdk: &str) -> String {
+fn text(sdk: &str, go: &str) -> String {
     // A Go string is quoted as a JSON one.
     let sdk = serde_json::Value::from(sdk);
-    format!("{MARK}\ngo 1.26\n\nuse .\n\nreplace {SDK} => {sdk}\n")
+    format!("{MARK}\ngo {go}\n\nuse .\n\nreplace {SDK} => {sdk}\n")
 }
