@@ -6,6 +6,7 @@ pub mod command;
 pub mod guests;
 pub mod influx;
 pub mod interop;
+pub mod javascript;
 pub mod ledger;
 pub mod load;
 pub mod lone;

@@ -21,9 +21,16 @@ use world::World;
 /// A sentence, and what tells whether it holds.
 type Behaviour = (&'static str, fn(&mut World) -> anyhow::Result<()>);
 
-/// A language: the folder of its guest, and what a machine needs to build it.
-const LANGUAGES: [(&str, &[&str]); 5] =
-    [("rust", &["cargo"]), ("python", &["python3"]), ("js", &["node", "npm"]), ("go", &["go"]), ("c", &["python3"])];
+/// A language: the folder of its guest, and what a machine needs to build it. What follows a dash is another way to build
+/// the same guest.
+const LANGUAGES: [(&str, &[&str]); 6] = [
+    ("rust", &["cargo"]),
+    ("python", &["python3"]),
+    ("js", &["node", "npm"]),
+    ("js-spidermonkey", &["node", "npm"]),
+    ("go", &["go"]),
+    ("c", &["python3"]),
+];
 
 fn behaviours() -> Vec<Behaviour> {
     [messages::ALL, failures::ALL, stores::ALL, host::ALL].concat()
@@ -57,7 +64,8 @@ fn guests_of_every_language_do_what_the_contract_says() {
 }
 
 fn guest(language: &str) -> PathBuf {
-    workspace().join("tests/guests/conformance").join(language)
+    let folder = language.split_once('-').map_or(language, |(folder, _)| folder);
+    workspace().join("tests/guests/conformance").join(folder)
 }
 
 fn is_there(tool: &str) -> bool {
@@ -93,6 +101,13 @@ fn built(language: &str) -> tempfile::TempDir {
     }
     e2e::copy_tree(&suite.join("data"), &copy.path().join("data"));
     e2e::copy_tree(&guest(language), &copy.path().join("node"));
+    if let Some(("js", engine)) = language.split_once('-') {
+        let file = copy.path().join("node/package.json");
+        let mut package: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(&file).expect("a package.json")).expect("JSON");
+        package["krt"] = serde_json::json!({ "engine": engine });
+        std::fs::write(file, package.to_string()).expect("written");
+    }
     build(copy.path(), language);
     copy
 }

@@ -49,18 +49,23 @@ fn lines<'a>(names: &[&'a str], columns: &'a [Column]) -> Vec<&'a str> {
     all
 }
 
+fn breadth(column: &Column) -> usize {
+    column.language.len().max("FAILED".len())
+}
+
 /// A table with a column a language.
 pub(crate) fn for_people(names: &[&str], columns: &[Column]) -> String {
     let lines = lines(names, columns);
     let width = lines.iter().map(|name| name.chars().count()).max().unwrap_or(0);
     let mut text = format!("{:width$}", "");
     for column in columns {
-        let _ = write!(text, "  {:6}", column.language);
+        let _ = write!(text, "  {:width$}", column.language, width = breadth(column));
     }
     for name in lines {
         let _ = write!(text, "\n{name:width$}");
         for column in columns {
-            let _ = write!(text, "  {:6}", if column.is_green(name) { "ok" } else { "FAILED" });
+            let seen = if column.is_green(name) { "ok" } else { "FAILED" };
+            let _ = write!(text, "  {seen:width$}", width = breadth(column));
         }
     }
     text
