@@ -85,4 +85,6 @@ async fn hundreds_of_thousands_of_messages_do_not_fill_a_c_guests_memory() {
     let each = started.elapsed() / u32::try_from(MESSAGES).expect("a number");
     println!("{MESSAGES} messages, {each:?} each");
     assert_eq!(node.replaced(), 0, "its memory grew, or it trapped");
+    let asserted = node.handle("asserts", MAIL, &small_bytes).await;
+    assert!(matches!(asserted, Err(NodeError::Trapped { .. })), "an assert that does not hold: {asserted:?}");
 }

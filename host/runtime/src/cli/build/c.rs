@@ -36,6 +36,9 @@ const RELEASE: [&str; 2] = ["-Os", "-g"];
 /// What Rust's guests have, too; zig's own 16 MiB would count against the node's limit.
 const STACK: &str = "-Wl,-z,stack-size=1048576";
 
+/// zig drops every assert() of what it optimises; whether a node's are dropped is its author's to say.
+const ASSERTS: &str = "-UNDEBUG";
+
 /// Builds the nodes of one source folder.
 pub(super) fn build(
     source: &Path,
@@ -46,7 +49,9 @@ pub(super) fn build(
     write_messages(source, options)?;
     let scratch = inputs::scratch(source, options)?;
     let mut inputs = Inputs::new("c", options);
-    PIECES.pins.iter().for_each(|pin| inputs.text(pin));
+    for part in PIECES.pins.iter().chain(&RELEASE).chain(&[STACK, ASSERTS]) {
+        inputs.text(part);
+    }
     inputs.folder(source, &NOT_SOURCES)?;
     inputs.protos(options)?;
     let digest = inputs.digest();
@@ -154,7 +159,7 @@ fn compile(
     let module = scratch.join("module.wasm");
     let mut zig = command(zig, source, options);
     if options.release {
-        zig.args(RELEASE);
+        zig.args(RELEASE).arg(ASSERTS);
     } else {
         // Without: zig's sanitizer, which wants a runtime that no component has.
         zig.args(["-O0", "-g", "-fno-sanitize=undefined"]);

@@ -1,6 +1,7 @@
 /* Sorts mails, by whatever road the origin node's name says. */
 #include <krt_node.h>
 
+#include <assert.h>
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -56,5 +57,11 @@ static krt_result relay(krt_ctx *ctx, const krt_any *payload) {
     return krt_is(payload, mails_Mail) ? krt_relay(ctx) : krt_reject(ctx, "a %s", krt_message_name(payload));
 }
 
-KRT_NODE(.handlers = KRT_HANDLERS(KRT_ON("everything", mails_Mail, everything), KRT_ON_ANY("relay", relay)),
+static krt_result asserts(krt_ctx *ctx, const krt_any *payload) {
+    assert(payload == NULL);
+    return krt_relay(ctx);
+}
+
+KRT_NODE(.handlers = KRT_HANDLERS(KRT_ON("everything", mails_Mail, everything), KRT_ON_ANY("relay", relay),
+                 KRT_ON_ANY("asserts", asserts)),
     .otherwise = KRT_TYPED(mails_Mail, sort))
