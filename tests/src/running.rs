@@ -30,11 +30,26 @@ impl Running {
     /// # Panics
     /// When it does not become ready.
     pub fn start_with(path: &Path, arguments: &[&str], log: Stdio) -> Self {
-        let mut child = Command::new(krt_binary())
-            .stderr(log)
-            .args(["run", "--output", "json", "--grpc-addr", "127.0.0.1:0", "--web-addr", "127.0.0.1:0"])
-            .args(arguments)
-            .arg(path)
+        let mut command = Command::new(krt_binary());
+        command.stderr(log).arg("run").args(arguments).arg(path);
+        Self::spawned(command)
+    }
+
+    /// As [`Self::start`], by `krt dev`: it builds first, and then when sources change. What Rust needs is compiled once
+    /// for all tests of that kind.
+    ///
+    /// # Panics
+    /// When it does not become ready.
+    pub fn dev(path: &Path, arguments: &[&str]) -> Self {
+        let mut command = Command::new(krt_binary());
+        command.arg("dev").args(arguments).arg(path);
+        command.env("CARGO_TARGET_DIR", crate::workspace().join("target/guests/new"));
+        Self::spawned(command)
+    }
+
+    fn spawned(mut command: Command) -> Self {
+        let mut child = command
+            .args(["--output", "json", "--grpc-addr", "127.0.0.1:0", "--web-addr", "127.0.0.1:0"])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -5,6 +5,7 @@
 mod host;
 mod nodes;
 mod place;
+mod swap;
 
 use std::sync::Arc;
 
@@ -35,6 +36,7 @@ use crate::telemetry::{Health, Measurements, Metrics};
 pub use host::Host;
 pub use nodes::NodeParts;
 pub use place::Placement;
+pub use swap::{Places, Swapper};
 
 /// The bus and the stores of a version, with its plan applied.
 #[derive(Clone)]
@@ -77,6 +79,8 @@ pub struct RunOptions {
     pub measurements: Arc<dyn Measurements>,
     /// What the probes answer.
     pub health: Health,
+    /// Whether nodes can be exchanged while they run: see [`Version::swapper`].
+    pub swappable: bool,
 }
 
 /// A version that runs: its nodes read their subscriptions. Calls are answered while it is served.
@@ -87,6 +91,7 @@ pub struct Version {
     stop_nodes: CancellationToken,
     health: Health,
     backend: Backend,
+    swapper: Option<Swapper>,
 }
 
 impl Backend {
@@ -132,8 +137,8 @@ pub async fn start(
     proto: Proto,
     options: RunOptions,
 ) -> anyhow::Result<Version> {
-    let RunOptions { runtime_id, variables, engine, backend, native, limits, tls, metrics, measurements, health } =
-        options;
+    let RunOptions { runtime_id, variables, engine, backend, native, limits, tls, metrics, measurements, .. } = options;
+    let health = options.health;
     if native.is_none() {
         refuse_native_nodes(&topology)?;
     }
@@ -146,7 +151,9 @@ pub async fn start(
         metrics: metrics.clone(),
         health: health.clone(),
         grace: limits.grace,
+        places: options.swappable.then(Places::default),
     };
+    let swapper = parts.places.clone().map(|places| Swapper { parts: parts.clone(), package: package.clone(), places });
     let starting = parts.start(&Placement::all(&topology, &runtime_id), package).await?;
     let entrypoint = Entrypoint::new(EntrypointOptions {
         methods: MethodRoute::all(&topology, &runtime_id, &proto)?,
@@ -175,10 +182,15 @@ pub async fn start(
             supervisor.ended().await;
         });
     }
-    Ok(Version { entrypoint, runners, stop_nodes, health, backend })
+    Ok(Version { entrypoint, runners, stop_nodes, health, backend, swapper })
 }
 
 impl Version {
+    /// What exchanges its nodes, if it was started so.
+    pub fn swapper(&self) -> Option<Swapper> {
+        self.swapper.clone()
+    }
+
     /// Answers calls until `stop`, then drains: no new calls, those in flight are answered, then the nodes end.
     ///
     /// `ready` is called once, as soon as calls can be answered.

@@ -11,6 +11,7 @@ mod inputs;
 mod javascript;
 mod language;
 mod messages;
+mod parallel;
 mod place;
 mod progress;
 mod python;
@@ -21,7 +22,7 @@ mod tests;
 #[allow(dead_code, reason = "for the recipes of the languages")]
 mod toolchain;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{IsTerminal as _, Read as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -61,6 +62,13 @@ pub(super) struct Args {
     /// Only this node; may be given several times
     #[arg(long = "node", value_name = "[WORKFLOW/]NODE")]
     nodes: Vec<String>,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How to build.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct How {
     /// Build without optimisation: faster to build, slower to run
     #[arg(long)]
     debug: bool,
@@ -110,43 +118,97 @@ struct Made {
     file: PathBuf,
 }
 
+/// Builds the nodes of one version, as often as wanted.
+pub(super) struct Builder {
+    jobs: Vec<Job>,
+    options: Options,
+}
+
+/// What came of a build.
+pub(super) struct Built {
+    placed: Vec<Placed>,
+    failures: Vec<Failure>,
+}
+
 pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let manifest = manifest(&args.path)?;
-    let checked = krt::check::check(&manifest.display().to_string(), &read(&manifest)?, None);
-    let Some(topology) = &checked.topology else {
-        eprint!("{}", checked.render(globals.colour(std::io::stderr().is_terminal())));
+    let Some(builder) = Builder::new(&args.path, &args.how, &args.nodes, globals)? else {
         return Ok(ExitCode::FAILURE);
     };
-    let root = manifest.parent().unwrap_or(Path::new(".")).to_owned();
-    let jobs = jobs(topology, &args.nodes)?;
-    let cache = super::cache_dir().context("nowhere to unpack the SDK: set KRT_CACHE_DIR to an absolute path")?;
-    let options = Options {
-        root,
-        proto: topology.proto.clone(),
-        sdk: sdk::unpack(&cache)?,
-        cache,
-        release: !args.debug,
-        offline: args.offline,
-        colour: globals.colour(std::io::stderr().is_terminal()),
-    };
-    let progress = Progress::new(globals);
-    let (made, mut failures) = build(&jobs, &options, &progress)?;
-    let mut placer = Placer::new(&options.root, options.cache.clone());
-    let mut placed = Vec::new();
-    for made in made {
-        match placer.place(&made) {
-            Ok(component) => placed.push(component),
-            Err(error) => failures.push(Failure {
-                command: format!("checking {}", made.file.display()),
-                jobs: vec![made.job],
-                message: format!("{error:#}"),
-            }),
-        }
+    let built = builder.build(|_| true, globals)?;
+    report(&built.placed, &built.failures, started, globals);
+    Ok(if built.failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+impl Builder {
+    /// For the nodes of `only`, or all, of the version at `path`; none when its manifest has errors, which were printed.
+    pub(super) fn new(path: &Path, how: &How, only: &[String], globals: &Globals) -> anyhow::Result<Option<Self>> {
+        let manifest = manifest(path)?;
+        let checked = krt::check::check(&manifest.display().to_string(), &read(&manifest)?, None);
+        let Some(topology) = &checked.topology else {
+            eprint!("{}", checked.render(globals.colour(std::io::stderr().is_terminal())));
+            return Ok(None);
+        };
+        let jobs = jobs(topology, only)?;
+        let cache = super::cache_dir().context("nowhere to unpack the SDK: set KRT_CACHE_DIR to an absolute path")?;
+        let options = Options {
+            root: manifest.parent().unwrap_or(Path::new(".")).to_owned(),
+            proto: topology.proto.clone(),
+            sdk: sdk::unpack(&cache)?,
+            cache,
+            release: !how.debug,
+            offline: how.offline,
+            colour: globals.colour(std::io::stderr().is_terminal()),
+        };
+        Ok(Some(Self { jobs, options }))
     }
-    progress.finish();
-    report(&placed, &failures, started, globals);
-    Ok(if failures.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+
+    /// The version's folder.
+    pub(super) fn root(&self) -> &Path {
+        &self.options.root
+    }
+
+    /// The folders that nodes are built from.
+    pub(super) fn sources(&self) -> Vec<PathBuf> {
+        self.jobs.iter().map(|job| self.options.root.join(&job.build.source)).collect()
+    }
+
+    /// Builds the nodes of the source folders that are `wanted`, and puts the components where they belong.
+    ///
+    /// # Errors
+    /// What is no node's failure: a folder that nothing can build, a disk that is full.
+    pub(super) fn build(&self, wanted: impl Fn(&Path) -> bool, globals: &Globals) -> anyhow::Result<Built> {
+        let source = |job: &Job| self.options.root.join(&job.build.source);
+        let jobs: Vec<Job> = self.jobs.iter().filter(|job| wanted(&source(job))).cloned().collect();
+        let progress = Progress::new(globals);
+        let (made, mut failures) = build(&jobs, &self.options, &progress)?;
+        let mut placer = Placer::new(&self.options.root, self.options.cache.clone());
+        let mut placed = Vec::new();
+        for made in made {
+            match placer.place(&made) {
+                Ok(component) => placed.push(component),
+                Err(error) => failures.push(Failure {
+                    command: format!("checking {}", made.file.display()),
+                    jobs: vec![made.job],
+                    message: format!("{error:#}"),
+                }),
+            }
+        }
+        progress.finish();
+        Ok(Built { placed, failures })
+    }
+}
+
+impl Built {
+    /// Paths in the package of the components that are others than before.
+    pub(super) fn changed(&self) -> BTreeSet<String> {
+        self.placed.iter().filter(|placed| placed.changed).map(|placed| placed.src.clone()).collect()
+    }
+
+    /// What failed: `workflow/node` of each, the command, and what it said.
+    pub(super) fn failures(&self) -> impl Iterator<Item = (Vec<String>, &str, &str)> {
+        self.failures.iter().map(|it| (names(&it.jobs), it.command.as_str(), it.message.trim_end()))
+    }
 }
 
 /// The manifest's own path. An archive has no folder that could be built in.
@@ -233,18 +295,18 @@ fn build(jobs: &[Job], options: &Options, progress: &Progress) -> anyhow::Result
             (None, None) => return Err(language::without_recipe(&folder, std::slice::from_ref(job))),
         }
     }
+    let mut tasks: Vec<parallel::Task<'_>> = Vec::new();
     for workspace in cargo::workspaces(rust, options)? {
-        let (components, failure) = workspace.build(options, progress)?;
-        made.extend(components);
-        failures.extend(failure);
+        tasks.push(Box::new(move || workspace.build(options, progress)));
     }
     for ((language, source), jobs) in languages {
-        let (components, failure) = language::build(language, &source, jobs, options, progress)?;
-        made.extend(components);
-        failures.extend(failure);
+        tasks.push(Box::new(move || language::build(language, &source, jobs, options, progress)));
     }
     for ((source, command), jobs) in recipes {
-        let (components, failure) = recipe::build(source, command, jobs, options, progress)?;
+        tasks.push(Box::new(move || recipe::build(source, command, jobs, options, progress)));
+    }
+    for done in parallel::all(tasks, if progress.is_verbose() { 1 } else { parallel::AT_ONCE }) {
+        let (components, failure) = done?;
         made.extend(components);
         failures.extend(failure);
     }

@@ -144,6 +144,7 @@ async fn serve(args: Args, globals: &Globals, version: Version, started: Instant
             metrics: metrics.clone(),
             health: health.clone(),
             grace: Duration::from_secs_f64(args.grace),
+            places: None,
         };
         Host::start(parts, &places, &package).await
     };

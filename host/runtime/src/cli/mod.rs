@@ -9,7 +9,9 @@ mod call;
 mod check;
 mod completions;
 mod data;
+mod dev;
 mod dlq;
+mod doctor;
 mod door;
 mod entrypoint;
 mod graph;
@@ -46,7 +48,7 @@ struct Cli {
 }
 
 /// What every subcommand understands.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, Copy, clap::Args)]
 struct Globals {
     /// How results are printed: for people, or as JSON for scripts
     #[arg(long, global = true, value_enum, default_value_t, value_name = "FORMAT")]
@@ -80,6 +82,7 @@ enum Command {
     Check(check::Args),
     Build(build::Args),
     Run(Box<run::Args>),
+    Dev(Box<dev::Args>),
     Call(call::Args),
     Pack(pack::Args),
     Graph(graph::Args),
@@ -89,6 +92,7 @@ enum Command {
     Host(host::Args),
     Entrypoint(entrypoint::Args),
     Dlq(dlq::Args),
+    Doctor(doctor::Args),
     Completions(completions::Args),
 }
 
@@ -101,6 +105,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(args, &globals),
         Command::Build(args) => build::run(args, &globals),
         Command::Run(args) => run::run(*args, &globals),
+        Command::Dev(args) => dev::run(*args, &globals),
         Command::Call(args) => call::run(args, &globals),
         Command::Pack(args) => pack::run(args, &globals),
         Command::Graph(args) => graph::run(args, &globals),
@@ -110,6 +115,7 @@ pub fn main() -> ExitCode {
         Command::Host(args) => host::run(args, &globals),
         Command::Dlq(args) => dlq::run(args, &globals),
         Command::Entrypoint(args) => entrypoint::run(args, &globals),
+        Command::Doctor(args) => doctor::run(args, &globals),
         Command::Completions(args) => completions::run(args, &globals),
     };
     result.unwrap_or_else(|error| {

@@ -27,7 +27,7 @@ use crate::artifact::Package;
 use crate::bus::embedded::EmbeddedBusOptions;
 use crate::bus::nats::provision::{self, ApplyOptions};
 use crate::engine::{Engine, EngineOptions};
-use crate::runtime::{self, Backend, RunOptions};
+use crate::runtime::{self, Backend, RunOptions, Swapper};
 use crate::telemetry::{Health, Metrics};
 
 /// Run a version on this machine: all nodes in this process, on an embedded bus or on NATS
@@ -45,12 +45,21 @@ use crate::telemetry::{Health, Metrics};
   krt run . --nats nats://localhost:4222     on a NATS server with JetStream
   krt run . --nats auto --runner 'konstellation/kre-py=python3 main.py' --runner 'konstellation/kre-go={src}'
                                              with Python and Go nodes beside components, on a server of its own")]
+#[group(skip)]
 pub(super) struct Args {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+// Not a comment of documentation: it would be the help of what it is part of.
+#[derive(Debug, clap::Args)]
+#[group(skip)]
+pub(super) struct Flags {
     /// The version
     #[arg(default_value = ".")]
-    path: PathBuf,
+    pub(super) path: PathBuf,
     #[command(flatten)]
-    door: Door,
+    pub(super) door: Door,
     /// The runtime (tenant) whose names are used on the bus
     #[arg(long, value_name = "ID", default_value = "kre", value_parser = super::plan::runtime_id)]
     runtime_id: String,
@@ -66,8 +75,16 @@ pub(super) struct Args {
     stats: StatsArgs,
 }
 
+/// Who is told how nodes are exchanged.
+pub(super) type Swaps = Box<dyn FnOnce(Swapper) + Send>;
+
 pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
-    logging::install(globals, args.door.requests);
+    logging::install(globals, args.flags.door.requests);
+    run_with(args.flags, globals, None)
+}
+
+/// As `krt run`; with `swaps`, which is told once how nodes are exchanged, they can be.
+pub(super) fn run_with(args: Flags, globals: &Globals, swaps: Option<Swaps>) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
     let judged = judge(&args.path, Depth::Package);
     judged.print_problems(globals);
@@ -77,21 +94,23 @@ pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
     runtime.block_on(async {
         let (nats, server) = args.native.server(&args.nats, args.door.max_message as usize).await?;
-        let served = serve(Args { nats, ..args }, globals, package, topology, started).await;
+        let served = serve(Flags { nats, ..args }, globals, package, topology, (started, swaps)).await;
         if let Some(server) = server {
             server.stop().await;
         }
         served
     })?;
+    // A compiler that krt dev still waits for is not waited for.
+    runtime.shutdown_background();
     Ok(ExitCode::SUCCESS)
 }
 
 async fn serve(
-    args: Args,
+    args: Flags,
     globals: &Globals,
     package: Package,
     topology: Topology,
-    started: Instant,
+    (started, swaps): (Instant, Option<Swaps>),
 ) -> anyhow::Result<()> {
     let variables = args.variables.values(&topology)?;
     let proto = Proto::load(&package, &topology.proto).map_err(|problems| no_proto(&topology, &problems))?;
@@ -134,6 +153,7 @@ async fn serve(
         measurements: measuring.measurements.clone(),
         metrics,
         health,
+        swappable: swaps.is_some(),
     };
     let (grpc_addr, web_addr) = (grpc.local_addr()?, web.local_addr()?);
     let topology = Arc::new(topology);
@@ -142,6 +162,9 @@ async fn serve(
         version = start => version?,
         () = stop.cancelled() => return Ok(()),
     };
+    if let (Some(swaps), Some(swapper)) = (swaps, version.swapper()) {
+        swaps(swapper);
+    }
     let ready = || announce(&topology, globals, grpc_addr, web_addr, started);
     let served = version.serve(grpc, web, stop, ready).await;
     measuring.end().await;
@@ -149,7 +172,7 @@ async fn serve(
 }
 
 /// Bus and stores with what the version needs there.
-async fn backend(args: &Args, topology: &Topology, health: &Health) -> anyhow::Result<Backend> {
+async fn backend(args: &Flags, topology: &Topology, health: &Health) -> anyhow::Result<Backend> {
     let plan = plan(topology, &args.runtime_id);
     let name = format!("krt run {}", topology.version);
     match args.nats.connect_to_serve(&name, health.part("NATS")).await? {

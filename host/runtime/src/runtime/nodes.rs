@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use super::Backend;
 use super::place::Placement;
+use super::swap::Places;
 use crate::artifact::Package;
 use crate::engine::{self, Component, Configuration, Engine, NodeOptions, StartError};
 use crate::node::Node;
@@ -61,6 +62,8 @@ pub struct NodeParts {
     pub health: Health,
     /// How long a drain waits for what is in hand.
     pub grace: Duration,
+    /// Where nodes can be exchanged while they run; none = they cannot, and a message has one step less to go.
+    pub places: Option<Places>,
 }
 
 impl NodeParts {
@@ -81,6 +84,10 @@ impl NodeParts {
             .handler(place, component, root)
             .await
             .with_context(|| format!("node {node:?} of workflow {workflow:?} did not start"))?;
+        let handler = match &self.places {
+            Some(places) => places.add(place, handler),
+            None => handler,
+        };
         let Backend { bus, prefetch, .. } = &self.backend;
         Ok(Runner {
             consumers: place.consumers(*prefetch),
@@ -115,7 +122,12 @@ impl NodeParts {
 
     /// The node, once it can be had. What is away comes back: a process that gave up would only be started again, and a
     /// person sees why it waits.
-    async fn handler(&self, place: &Placement, component: &Component, root: PathBuf) -> anyhow::Result<Arc<dyn Node>> {
+    pub(super) async fn handler(
+        &self,
+        place: &Placement,
+        component: &Component,
+        root: PathBuf,
+    ) -> anyhow::Result<Arc<dyn Node>> {
         let engine::Identity { workflow, node, .. } = &place.identity;
         let mut pause = PAUSE;
         loop {
@@ -163,7 +175,7 @@ impl NodeParts {
 }
 
 /// Each component once, however many nodes are made of it; compiled side by side.
-async fn load_components(
+pub(super) async fn load_components(
     package: &Package,
     placements: &[Placement],
     engine: &Engine,

@@ -12,7 +12,7 @@ use anyhow::{Context as _, bail};
 use serde::Deserialize;
 
 use super::progress::{Progress, without_colour};
-use super::{Failure, Job, Made, Options, messages, names};
+use super::{Failure, Job, Made, Options, messages, names, toolchain};
 
 const TARGET: &str = "wasm32-wasip2";
 const SDK: &str = "krt-node";
@@ -103,7 +103,9 @@ pub(super) fn workspaces(jobs: Vec<Job>, options: &Options) -> anyhow::Result<Ve
 impl Workspace {
     /// Builds its nodes, as many of them as can be.
     pub(super) fn build(self, options: &Options, progress: &Progress) -> anyhow::Result<(Vec<Made>, Option<Failure>)> {
+        let held = toolchain::held(&options.cache.join("rustup.lock")).context("waiting for another krt's rustup")?;
         ensure_target(&self.root, options, progress)?;
+        drop(held);
         if self.uses_sdk {
             tell_where_the_sdk_is(&self.root, &options.sdk)?;
         }

@@ -1,8 +1,8 @@
 //! What a person sees while something is built: a spinner on a terminal, a line a step elsewhere.
 
-use std::cell::RefCell;
 use std::io::{BufRead as _, BufReader, IsTerminal as _, Read as _};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,7 +14,7 @@ use super::{Globals, Output};
 pub(super) struct Progress {
     spinner: Option<ProgressBar>,
     /// The step in hand.
-    step: RefCell<String>,
+    step: Mutex<String>,
     /// Show what the commands say, line by line.
     verbose: bool,
 }
@@ -37,7 +37,7 @@ impl Progress {
             spinner.enable_steady_tick(Duration::from_millis(100));
             spinner
         });
-        Self { spinner, step: RefCell::default(), verbose }
+        Self { spinner, step: Mutex::default(), verbose }
     }
 
     /// A new step begins.
@@ -46,7 +46,7 @@ impl Progress {
             Some(spinner) => spinner.set_message(what.to_owned()),
             None => eprintln!("{what}"),
         }
-        what.clone_into(&mut self.step.borrow_mut());
+        what.clone_into(&mut self.step.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Shows what a compiler warned of, though it went well.
@@ -59,6 +59,11 @@ impl Progress {
             None if self.verbose => {}
             None => eprintln!("{text}"),
         }
+    }
+
+    /// Whether the commands' own lines are shown: those of two would be mixed.
+    pub(super) fn is_verbose(&self) -> bool {
+        self.verbose
     }
 
     /// Leaves the terminal as it was.
@@ -101,7 +106,8 @@ impl Progress {
             // What the tool says last, behind what it is for; the terminal's width cuts it.
             Some(spinner) if !line.trim().is_empty() => {
                 let last = without_colour(line);
-                spinner.set_message(format!("{}: {}", self.step.borrow(), last.trim()));
+                let step = self.step.lock().unwrap_or_else(PoisonError::into_inner);
+                spinner.set_message(format!("{step}: {}", last.trim()));
             }
             Some(_) => {}
             None if self.verbose => eprintln!("{line}"),
