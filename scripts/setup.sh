@@ -20,7 +20,7 @@ fi
 
 # No package of Debian 12 is new enough: 1.26, or 1.21 that fetches it.
 if ! command -v go >/dev/null; then
-  echo "== there is no go: tests of nodes in Go will be skipped; to have them, install it from https://go.dev/dl" >&2
+  echo "== there is no go: tests of nodes in Go will be skipped; to have them, install Go 1.26" >&2
 fi
 
 # What krt build wants of the system for guests in Python, in C (whose compiler comes from Python's registry) and in
