@@ -66,7 +66,7 @@ impl Language {
             Self::Rust => "cargo test",
             Self::Go => "go test ./...",
             Self::JavaScript => "npm test",
-            Self::Python => "python3 -m unittest",
+            Self::Python => ".venv/bin/python -m unittest",
             Self::C => "make test",
         }
     }
