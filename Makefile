@@ -1,12 +1,12 @@
 # What a person types. Every target does the set-up it needs; slow one-time steps say so and are cached.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo serve test check fmt clippy doc deny bench ledger bless
+.PHONY: help setup build demo demo-polyglot serve test check fmt clippy doc deny bench ledger bless
 
 CARGO ?= cargo
 KRT   := $(or $(CARGO_TARGET_DIR),target)/debug/krt
 
 help: ## List the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
 
 setup: ## Install what builds guests (idempotent)
 	@scripts/setup.sh
@@ -16,6 +16,9 @@ build: setup ## Build the krt binary (the first time: some minutes for the depen
 
 demo: build ## Run the classificator of the documentation and call it over gRPC
 	@scripts/demo.sh $(KRT)
+
+demo-polyglot: build ## The same with its nodes in Python, TypeScript, Go, C and Rust
+	@scripts/demo.sh $(KRT) examples/classificator-polyglot
 
 serve: build ## Run the classificator on 127.0.0.1:9000 (gRPC) and :8080 (web) until Ctrl-C
 	$(KRT) build examples/classificator

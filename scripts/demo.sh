@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Builds and runs the classificator of the documentation on the embedded bus, calls it over gRPC, prints the answers and
-# the path of nodes that each took, and shows what an e-mail does that makes a node fail. Exits 0 if all was as it should.
+# demo.sh KRT [EXAMPLE]: builds and runs the classificator of the documentation (or EXAMPLE, which takes the same calls) on
+# the embedded bus, calls it over gRPC, prints the answers and the path of nodes that each took, and shows what an e-mail
+# does that makes a node fail. Exits 0 if all was as it should.
 set -euo pipefail
 krt=$1
-example=examples/classificator
+example=${2:-examples/classificator}
 
 "$krt" build "$example"
 "$krt" graph "$example"
