@@ -115,7 +115,7 @@ pub fn copy_tree(from: &Path, to: &Path) {
         let entry = entry.expect("an entry");
         let name = entry.file_name();
         // What was built in place is not part of what a user copies.
-        if name == "target" || name == "bin" || name == ".cargo" {
+        if ["target", "bin", ".cargo", ".venv", "node_modules"].into_iter().any(|built| name == built) {
             continue;
         }
         let target = to.join(&name);
