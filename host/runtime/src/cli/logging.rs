@@ -36,7 +36,7 @@ pub(super) fn install(globals: &Globals, requests: bool) {
         }
     };
     // Both filters can be judged once for every place in the code that says something, and no layer is left empty: else
-    // what nobody wants to read is made and asked about anew for every message, a tenth of what a message costs.
+    // what nobody wants to read is made and asked about anew for every message, a tenth of this program's time in a profile.
     let log = tracing_subscriber::registry().with(lines.with_filter(wanted));
     // Failing means that there is a log already, which is as good.
     let _ = if requests {
