@@ -29,6 +29,7 @@ test: setup ## Run all tests
 	@scripts/nats-server.sh debian >/dev/null
 	@scripts/ferretdb.sh >/dev/null
 	@scripts/interop.sh >/dev/null
+	@scripts/kubernetes-validate.sh >/dev/null
 	@scripts/step.sh "building the tests" $(CARGO) test --workspace --no-run --quiet
 	$(CARGO) test --workspace
 
@@ -56,4 +57,4 @@ ledger: setup ## 20 000 requests while hosts, entrypoints and servers are killed
 	  $(CARGO) test --workspace --test nats_ledger -- --nocapture
 
 bless: ## Rewrite goldens and generated files from what the code says now; review the diff
-	BLESS=1 $(CARGO) test --workspace --test goldens --test schema --test guest_conformance --test tree_generated
+	BLESS=1 $(CARGO) test --workspace --test goldens --test schema --test guest_conformance --test tree_generated --test cluster_render

@@ -134,6 +134,17 @@ fn engine_and_runner_do_not_know_each_other() {
 }
 
 #[test]
+fn the_cluster_knows_no_runtime_and_rendering_is_a_function_from_values_to_values() {
+    let runs = regex(r"crate::(runtime|engine|runner|native)\b");
+    let acts = regex(r"\bkube::|\btokio\b|\basync \b|\bstd::(fs|process|env|time::(Instant|SystemTime))\b");
+    for source in sources(&["host/runtime/src/cluster"]) {
+        assert!(!runs.is_match(&code(&source)), "{} names what runs nodes", source.path);
+        let is_pure = source.path.contains("/render/");
+        assert!(!is_pure || !acts.is_match(&code(&source)), "{} does more than render", source.path);
+    }
+}
+
+#[test]
 fn the_sdks_depend_on_the_contract_and_not_on_the_host() {
     let manifest = std::fs::read_to_string(workspace().join("guest-sdk/rust/Cargo.toml")).expect("a manifest");
     assert!(!manifest.contains("krt-host") && !manifest.contains("../../host"), "{manifest}");

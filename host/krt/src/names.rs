@@ -75,6 +75,17 @@ impl Names {
     }
 }
 
+/// `packages_<runtime>`: the object store with a runtime's packages, each by its digest. krt's own addition.
+pub fn packages(runtime_id: &str) -> String {
+    format!("packages_{runtime_id}")
+}
+
+/// `compiled_<runtime>`: the object store with components that were compiled beforehand. krt's own addition; a store of its
+/// own, so that those who run them need not be able to write there.
+pub fn compiled(runtime_id: &str) -> String {
+    format!("compiled_{runtime_id}")
+}
+
 /// `<stream>.entrypoint`: where requests enter a workflow.
 pub fn entrypoint_subject(stream: &str) -> String {
     format!("{stream}.{ENTRYPOINT}")
@@ -114,15 +125,17 @@ pub fn entrypoint_deployment(version: &str) -> String {
 
 /// A name that Kubernetes accepts: itself up to 63 characters, else its beginning and a hash of the whole.
 pub fn kubernetes(name: String) -> String {
-    if name.len() <= KUBERNETES_LONGEST {
-        return name;
-    }
-    let digest = Sha256::digest(name.as_bytes());
+    if name.len() <= KUBERNETES_LONGEST { name } else { shortened(&name, &name) }
+}
+
+/// The beginning of `name`, and a hash of `whole`: at most 63 characters together.
+pub fn shortened(name: &str, whole: &str) -> String {
+    let digest = Sha256::digest(whole.as_bytes());
     let mut hash = String::with_capacity(HASH_CHARACTERS);
     for byte in digest.iter().take(HASH_CHARACTERS / 2) {
         hash.push_str(&format!("{byte:02x}"));
     }
-    let mut end = KUBERNETES_LONGEST - HASH_CHARACTERS - 1;
+    let mut end = name.len().min(KUBERNETES_LONGEST - HASH_CHARACTERS - 1);
     while !name.is_char_boundary(end) {
         end -= 1;
     }

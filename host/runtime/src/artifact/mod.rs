@@ -7,6 +7,8 @@ mod dir;
 mod file;
 mod open;
 mod pack;
+mod reference;
+mod stored;
 mod unpack;
 
 #[cfg(test)]
@@ -23,6 +25,8 @@ pub use dir::DirStore;
 pub use file::{FileError, read_file};
 pub use open::OpenError;
 pub use pack::{PackError, Packed};
+pub use reference::{Digest, OciReference, Reference, ReferenceError};
+pub use stored::{Archive, ArchiveError};
 
 /// Bytes of a manifest. The seeds' has 2 KiB; a thousand nodes make 200.
 pub const LONGEST_MANIFEST: usize = 4 << 20;
@@ -159,6 +163,14 @@ impl Package {
     /// When something in the folder cannot be packed.
     pub fn pack(&self, writer: impl std::io::Write, except: &[&Path]) -> Result<Packed, PackError> {
         pack::pack(self, writer, except)
+    }
+
+    /// The package as a `.krt`: the archive that it was opened from, byte for byte, else one that is packed now. Blocking.
+    ///
+    /// # Errors
+    /// When something in the folder cannot be packed, or the disk says no.
+    pub fn archive(&self) -> Result<Archive, ArchiveError> {
+        stored::archive(self)
     }
 }
 

@@ -25,6 +25,7 @@ mod pack;
 mod plan;
 mod print;
 mod provision;
+mod render;
 mod run;
 mod secret;
 mod stats;
@@ -89,6 +90,7 @@ enum Command {
     Plan(plan::Args),
     Provision(provision::Args),
     Deprovision(provision::RemoveArgs),
+    Render(Box<render::Args>),
     Host(host::Args),
     Entrypoint(entrypoint::Args),
     Dlq(dlq::Args),
@@ -112,6 +114,7 @@ pub fn main() -> ExitCode {
         Command::Plan(args) => plan::run(args, &globals),
         Command::Provision(args) => provision::run(args, &globals),
         Command::Deprovision(args) => provision::remove(args, &globals),
+        Command::Render(args) => render::run(*args, &globals),
         Command::Host(args) => host::run(args, &globals),
         Command::Dlq(args) => dlq::run(args, &globals),
         Command::Entrypoint(args) => entrypoint::run(args, &globals),

@@ -1,7 +1,7 @@
 //! Values for a version's configuration variables: from flags, a file, or the environment. Values are never printed.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
 use krt::topology::Topology;
@@ -22,11 +22,7 @@ impl Variables {
     pub(super) fn values(&self, topology: &Topology) -> anyhow::Result<Vec<(String, String)>> {
         let mut given = BTreeMap::new();
         if let Some(path) = &self.config_file {
-            let lines = dotenvy::from_path_iter(path).with_context(|| format!("reading {}", path.display()))?;
-            for line in lines {
-                let (name, value) = line.with_context(|| format!("reading {}", path.display()))?;
-                given.insert(name, value);
-            }
+            given.extend(in_file(path)?);
         }
         given.extend(self.config.iter().cloned());
         let declared: Vec<&String> = topology.files.iter().chain(&topology.variables).collect();
@@ -52,7 +48,13 @@ impl Variables {
     }
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
+/// The NAME=VALUE lines of a file.
+pub(super) fn in_file(path: &Path) -> anyhow::Result<Vec<(String, String)>> {
+    let reading = || format!("reading {}", path.display());
+    dotenvy::from_path_iter(path).with_context(reading)?.map(|line| line.with_context(reading)).collect()
+}
+
+pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
         _ => Err("expected NAME=VALUE".to_owned()),

@@ -1,9 +1,10 @@
-//! What a program of the original's images finds in its environment (contract, 4.1). Pure.
+//! What a program of the original's images finds in its environment on this machine. Pure.
 
 use std::ffi::OsString;
 
-use krt::names::{self, Names};
-use krt::topology::{Node, StoreScope, Workflow};
+use krt::environment::{Places, of_node};
+use krt::names::Names;
+use krt::topology::{Node, Workflow};
 
 use super::Platform;
 
@@ -15,65 +16,17 @@ pub(super) fn of(platform: &Platform, names: &Names, workflow: &Workflow, node: 
     let own = |(name, value): &(String, String)| (name.into(), value.into());
     let around = platform.inherited.iter().filter(|(name, _)| !name.as_encoded_bytes().starts_with(PREFIX.as_bytes()));
     let mut all: Vec<(OsString, OsString)> = around.cloned().collect();
-    let set = platform_variables(platform, names, workflow, node);
+    let Platform { mongo_uri, influx_uri, nats_server, package, .. } = platform;
+    // A path need not be text: it comes last, as it is.
+    let places = Places { package: "", nats: nats_server, mongo: mongo_uri, influx: influx_uri };
+    let set = of_node(&places, names, workflow, node).into_iter().map(|(name, value)| (name.into(), value.into()));
+    let package = std::iter::once(("KRT_BASE_PATH".into(), package.into()));
     // A later one replaces an earlier one of the same name.
-    for (name, value) in platform.variables.iter().map(own).chain(set) {
+    for (name, value) in platform.variables.iter().map(own).chain(set).chain(package) {
         match all.iter_mut().find(|(known, _)| *known == name) {
             Some((_, known)) => *known = value,
             None => all.push((name, value)),
         }
     }
     all
-}
-
-fn platform_variables(
-    platform: &Platform,
-    names: &Names,
-    workflow: &Workflow,
-    node: &Node,
-) -> impl Iterator<Item = (OsString, OsString)> {
-    let Platform { runtime_id, mongo_uri, influx_uri, nats_server, package, .. } = platform;
-    let stream = names.stream(&workflow.method);
-    let inputs: Vec<String> = node.subscriptions.iter().map(|it| workflow.subject(&stream, it)).collect();
-    let is_exitpoint = workflow.nodes.get(workflow.exitpoint).is_some_and(|exitpoint| exitpoint.name == node.name);
-    let mut all: Vec<(&str, OsString)> = vec![
-        ("KRT_RUNTIME_ID", runtime_id.into()),
-        // There is no database that numbers versions: the name is the id.
-        ("KRT_VERSION_ID", names.version().into()),
-        ("KRT_VERSION", names.version().into()),
-        ("KRT_WORKFLOW_NAME", (&workflow.name).into()),
-        ("KRT_WORKFLOW_ID", letters(&workflow.name).into()),
-        ("KRT_NODE_NAME", (&node.name).into()),
-        ("KRT_NODE_ID", letters(&format!("{}/{}", workflow.name, node.name)).into()),
-        ("KRT_BASE_PATH", package.into()),
-        ("KRT_HANDLER_PATH", (&node.src).into()),
-        ("KRT_NATS_SERVER", nats_server.into()),
-        ("KRT_NATS_INPUTS", inputs.join(",").into()),
-        ("KRT_NATS_OUTPUT", names::node_subject(&stream, &node.name).into()),
-        ("KRT_NATS_STREAM", stream.into()),
-        ("KRT_NATS_KEY_VALUE_STORE_PROJECT", names.key_value_project().into()),
-        ("KRT_NATS_KEY_VALUE_STORE_WORKFLOW", names.key_value_workflow(&workflow.name).into()),
-        ("KRT_NATS_KEY_VALUE_STORE_NODE", names.key_value_node(&workflow.name, &node.name).into()),
-        ("KRT_NATS_MONGO_WRITER", format!("mongo_writer_data.{runtime_id}").into()),
-        ("KRT_MONGO_URI", mongo_uri.into()),
-        ("KRT_MONGO_DB_NAME", "kre".into()),
-        ("KRT_MONGO_BUCKET", "krt".into()),
-        ("KRT_INFLUX_URI", influx_uri.into()),
-        ("KRT_IS_EXITPOINT", is_exitpoint.to_string().into()),
-        // Seconds; what the original's chart sets.
-        ("KRT_JS_REQUEST_TIMEOUT", "5".into()),
-    ];
-    if let Some(store) = &node.object_store {
-        let bucket = match store.scope {
-            StoreScope::Project => names.object_store_project(&store.name),
-            StoreScope::Workflow => names.object_store_workflow(&workflow.name, &store.name),
-        };
-        all.push(("KRT_NATS_OBJECT_STORE", bucket.into()));
-    }
-    all.into_iter().map(|(name, value)| (name.into(), value))
-}
-
-/// Five lower-case letters, as the original's ids have; the same for the same name.
-fn letters(name: &str) -> String {
-    blake3::hash(name.as_bytes()).as_bytes()[..5].iter().map(|byte| char::from(b'a' + byte % 26)).collect()
 }
