@@ -67,6 +67,9 @@ fn from_nothing_to_an_answer(language: &str, needs: &[&str]) {
     assert_eq!(report["workflow"], "greeting");
     let new = fs::read_to_string(version.join("krt.yml")).expect("a manifest");
     assert!(new.starts_with(&old) && new.contains("- name: second"), "{new}");
+    // What both say of their messages is true of the version.
+    assert_eq!(new.matches("types: { accepts: hello_you.Greeting, emits: hello_you.Answer }").count(), 2, "{new}");
+    assert!(krt(&version, &["check", "."]).status.success());
     for command in report["next"].as_array().expect("commands") {
         shell(&version, command.as_str().expect("a command"));
     }

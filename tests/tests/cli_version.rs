@@ -278,7 +278,8 @@ async fn graph_draws_one_workflow_or_all_in_every_format() {
         assert!(ran.stdout.contains(first) && !ran.stdout.contains(other), "{}", ran.stdout);
     }
     let json = run(folder.path(), "graph . --output json").await.json();
-    assert_eq!(json["workflows"][1]["edges"], json!([{"from": "entrypoint", "channel": null, "to": "only"}]));
+    let edge = json!({"from": "entrypoint", "channel": null, "to": "only", "messages": []});
+    assert_eq!(json["workflows"][1]["edges"], json!([edge]));
     let ran = run(folder.path(), "graph . --workflow third").await;
     assert_eq!(ran.code, 1);
     assert_eq!(ran.stderr, "error: there is no such workflow; there are: classificator, second\n");

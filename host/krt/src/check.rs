@@ -7,6 +7,7 @@ mod graph;
 mod package;
 mod quantity;
 mod rules;
+mod types;
 mod wasm;
 mod workflow;
 
@@ -44,7 +45,7 @@ impl Checked {
 }
 
 /// Checks a manifest called `file`. Without `files` only the manifest itself is judged; with them also what it names:
-/// `src`, the `.proto`, and the method that each workflow answers.
+/// `src`, the `.proto`, the method that each workflow answers, and the messages that nodes say they take and send.
 pub fn check(file: &str, bytes: &[u8], files: Option<&dyn Files>) -> Checked {
     let reading = manifest::read(file, bytes);
     let mut report = Report::resume(&reading.source, reading.problems, reading.beyond);
@@ -53,10 +54,13 @@ pub fn check(file: &str, bytes: &[u8], files: Option<&dyn Files>) -> Checked {
         return Checked { topology: None, problems, sources: vec![reading.source] };
     };
     let topology = version(&krt, reading.complete, &mut report);
-    let sources = match files {
+    let (sources, protos) = match files {
         Some(files) => package::check(&krt, &topology, reading.complete, files, &mut report),
-        None => Vec::new(),
+        None => Default::default(),
     };
+    if reading.complete {
+        types::judge(&krt, &topology, &protos, &mut report);
+    }
     let problems = report.finish();
     let topology = (!problems.iter().any(Problem::is_error)).then_some(topology);
     let sources = std::iter::once(reading.source).chain(sources).collect();

@@ -13,6 +13,9 @@ pub const LONGEST_NAME: usize = 255;
 /// Deepest nesting of folders.
 pub const DEEPEST_PATH: usize = 64;
 
+/// Files of one folder that are listed: as many as a `.proto` and what it imports may be.
+pub const MOST_LISTED: usize = 256;
+
 /// The files of one package, by slash-separated path relative to its root.
 pub trait Files {
     /// What is at `path`, if anything. `path` may be hostile: absolute, with `..`, or with a NUL.
@@ -22,6 +25,9 @@ pub trait Files {
     /// # Errors
     /// Why it cannot be read, for a person.
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, String>;
+    /// Names of the files that lie directly in the folder `folder` (empty: the package's root) and end in `suffix`, sorted;
+    /// at most [`MOST_LISTED`].
+    fn files_in(&self, folder: &str, suffix: &str) -> Vec<String>;
 }
 
 /// What a path leads to.
@@ -121,6 +127,15 @@ impl Files for MemoryFiles {
             Some(bytes) => Ok(bytes.clone()),
         }
     }
+
+    fn files_in(&self, folder: &str, suffix: &str) -> Vec<String> {
+        let inside = self.0.keys().filter_map(|path| match folder {
+            "" => Some(path.as_str()),
+            folder => path.strip_prefix(folder)?.strip_prefix('/'),
+        });
+        let wanted = |name: &&str| !name.contains('/') && name.ends_with(suffix);
+        inside.filter(wanted).take(MOST_LISTED).map(str::to_owned).collect()
+    }
 }
 
 impl<P: Into<String>, B: Into<Vec<u8>>> FromIterator<(P, B)> for MemoryFiles {
@@ -162,5 +177,14 @@ mod tests {
         assert_eq!(files.kind("../a"), None);
         assert!(files.read("a/b", 0).is_err());
         assert_eq!(files.read("a/b", 1), Ok(b"x".to_vec()));
+    }
+
+    #[test]
+    fn a_folder_lists_its_own_files_only() {
+        let files: MemoryFiles =
+            ["z.proto", "a.proto", "a.txt", "b/c.proto", "b/d/e.proto"].map(|it| (it, "")).into_iter().collect();
+        assert_eq!(files.files_in("", ".proto"), ["a.proto", "z.proto"]);
+        assert_eq!(files.files_in("b", ".proto"), ["c.proto"]);
+        assert_eq!(files.files_in("nothing", ".proto"), Vec::<String>::new());
     }
 }

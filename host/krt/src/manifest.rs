@@ -8,6 +8,7 @@ mod fields;
 mod read;
 mod text;
 mod tree;
+mod types;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,6 +16,7 @@ use serde::Serialize;
 use crate::problem::{Problem, Source};
 pub use at::At;
 pub use read::read;
+pub use types::{ByName, Messages, Types};
 
 /// The manifest may have this many bytes. The largest real ones have some ten thousand.
 pub const MAX_BYTES: usize = 1 << 20;
@@ -133,6 +135,9 @@ pub struct Node {
     /// The object store that the node may use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub object_store: Option<ObjectStore>,
+    /// Which messages the node takes and sends; what is said here is checked along the edges of the graph.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub types: Option<Types>,
     /// What holds for a wasm node only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wasm: Option<At<Wasm>>,
@@ -156,7 +161,7 @@ pub struct ObjectStore {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Wasm {
     /// Memory of one instance, for example `64Mi`; from 1 MiB to 4 GiB. Default 256Mi.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schemars(schema_with = "quantity")]
     pub memory: Option<At<String>>,
     /// Wall clock for one message, host calls included, for example `30s`; from 1ms to 24h. Default 30s.

@@ -10,7 +10,7 @@ mod report;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
 
@@ -137,6 +137,15 @@ impl Proto {
             }
         }
     }
+}
+
+/// Full names of all messages in the files at `paths` and in all that these import. What is undefined in a file is left to
+/// whoever needs more than names.
+///
+/// # Errors
+/// All problems found, as for [`Proto::load`].
+pub fn message_names(files: &dyn Files, paths: &[String]) -> Result<BTreeSet<String>, Vec<Problem>> {
+    load::message_names(files, paths)
 }
 
 impl Method {

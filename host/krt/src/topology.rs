@@ -4,10 +4,12 @@
 //! Never reads text and never reports problems.
 
 mod graph;
+mod types;
 
 use std::time::Duration;
 
 pub use graph::Edge;
+pub use types::{ANY, DEFAULT, Types};
 
 /// One version, ready to be planned or run.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,6 +58,8 @@ pub struct Node {
     pub subscriptions: Vec<Subscription>,
     /// The object store it may use.
     pub object_store: Option<ObjectStore>,
+    /// Which messages it says it takes and sends.
+    pub types: Types,
 }
 
 /// What a node is made of.

@@ -1,9 +1,11 @@
-//! Every manifest in `tests/manifests` says exactly what the text beside it holds. `BLESS=1` rewrites the texts.
+//! Every manifest in `tests/manifests`, and every package in `tests/packages` with its files, says exactly what the text
+//! beside it holds. `BLESS=1` rewrites the texts.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its files must fail")]
 
 use std::path::{Path, PathBuf};
 
+use krt::files::MemoryFiles;
 use krt::problem::Severity;
 
 fn manifests(kind: &str) -> Vec<PathBuf> {
@@ -20,6 +22,31 @@ fn manifests(kind: &str) -> Vec<PathBuf> {
 fn check(path: &Path) -> krt::Checked {
     let name = path.file_name().unwrap().to_str().unwrap();
     krt::check(name, &std::fs::read(path).unwrap(), None)
+}
+
+/// The folders of packages, each with a `krt.yml`.
+fn packages(kind: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/packages").join(kind);
+    let mut folders: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    folders.sort();
+    folders
+}
+
+fn check_package(folder: &Path) -> krt::Checked {
+    let mut files = MemoryFiles::default();
+    let mut waiting = vec![folder.to_owned()];
+    while let Some(inner) = waiting.pop() {
+        for entry in std::fs::read_dir(inner).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                waiting.push(path);
+                continue;
+            }
+            let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
+            files.0.insert(name, std::fs::read(path).unwrap());
+        }
+    }
+    krt::check("krt.yml", &files.0["krt.yml"].clone(), Some(&files))
 }
 
 /// Compares with the golden beside the manifest, or writes it; a difference is returned as text.
@@ -67,6 +94,22 @@ fn each_valid_manifest_has_its_exact_text_and_no_error() {
 }
 
 #[test]
+fn each_package_has_its_exact_text() {
+    let mut differences = Vec::new();
+    for kind in ["valid", "invalid"] {
+        for folder in packages(kind) {
+            let checked = check_package(&folder);
+            let said = checked.render(false);
+            assert_eq!(checked.has_errors(), kind == "invalid", "{}:\n{said}", folder.display());
+            assert_eq!(checked.topology.is_none(), kind == "invalid", "{}:\n{said}", folder.display());
+            let said = if said.is_empty() { "no problems\n".to_owned() } else { said };
+            differences.extend(compare(&folder.join("problems.txt"), &said));
+        }
+    }
+    demand(differences);
+}
+
+#[test]
 fn there_are_enough_examples() {
     assert!(manifests("valid").len() >= 15);
     assert!(manifests("invalid").len() >= 45);
@@ -99,8 +142,9 @@ fn a_problem_with_a_line_shows_that_line() {
 
 #[test]
 fn every_problem_says_what_to_do_and_ends_without_a_full_stop() {
-    let files = manifests("invalid").into_iter().chain(manifests("valid"));
-    for problem in files.flat_map(|path| check(&path).problems) {
+    let files = manifests("invalid").into_iter().chain(manifests("valid")).map(|path| check(&path));
+    let packages = packages("invalid").into_iter().chain(packages("valid")).map(|folder| check_package(&folder));
+    for problem in files.chain(packages).flat_map(|checked| checked.problems) {
         assert!(!problem.help.is_empty(), "{problem:?}");
         assert!(!problem.message.ends_with('.') && !problem.help.ends_with('.'), "{problem:?}");
         assert!(problem.code.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-'), "{problem:?}");

@@ -1,23 +1,27 @@
-//! Whether what a manifest names is there: sources of nodes, and the `.proto` with the method of each workflow.
+//! Whether what a manifest names is there: sources of nodes, and the `.proto` files with the method of each workflow and
+//! the messages of nodes.
+
+use std::collections::BTreeSet;
 
 use super::rules;
-use crate::files::{FileKind, Files};
+use super::types::{self, Protos};
+use crate::files::{FileKind, Files, parent};
 use crate::manifest::{At, Build, DEFAULT_PROTO, Krt, Node};
 use crate::problem::{Problem, Report, Source, did_you_mean, quote};
-use crate::proto::{MethodError, Proto};
+use crate::proto::{Method, MethodError, Proto, message_names};
 use crate::topology::Topology;
 
 /// A `.proto` of which a line is shown may be this large; without its text a problem still has its place.
 const MOST_SHOWN: usize = 1 << 20;
 
-/// Looks at the package's files. Returns the texts that further problems point into.
+/// Looks at the package's files. Returns the texts that further problems point into, and what the `.proto` files say.
 pub(super) fn check(
     krt: &Krt,
     topology: &Topology,
     complete: bool,
     files: &dyn Files,
     report: &mut Report<'_>,
-) -> Vec<Source> {
+) -> (Vec<Source>, Protos) {
     for workflow in &krt.workflows {
         for node in &workflow.nodes {
             source(node, files, report);
@@ -83,17 +87,24 @@ fn build_source(build: &Build) -> &At<String> {
     }
 }
 
-fn proto(krt: &Krt, topology: &Topology, complete: bool, files: &dyn Files, report: &mut Report<'_>) -> Vec<Source> {
+fn proto(
+    krt: &Krt,
+    topology: &Topology,
+    complete: bool,
+    files: &dyn Files,
+    report: &mut Report<'_>,
+) -> (Vec<Source>, Protos) {
+    let nothing = Default::default;
     let declared = krt.entrypoint.as_ref().map(|entrypoint| &entrypoint.proto);
     // Of a path that is wrong in itself, or may yet follow, nothing more is said.
     if !complete || declared.is_some_and(|path| path.is_empty() || !rules::stays_inside(path)) {
-        return Vec::new();
+        return nothing();
     }
     match files.kind(&topology.proto) {
         Some(FileKind::File) => {}
         None => {
             missing(declared, report);
-            return Vec::new();
+            return nothing();
         }
         Some(_) => {
             let message = format!("the `.proto` is not a regular file: {}", quote(&topology.proto));
@@ -102,31 +113,54 @@ fn proto(krt: &Krt, topology: &Topology, complete: bool, files: &dyn Files, repo
                 Some(path) => report.error("bad-proto", path.at.clone(), message, help),
                 None => report.push(Problem::about_file(report.source().file(), "bad-proto", message, help)),
             }
-            return Vec::new();
+            return nothing();
         }
     }
-    match Proto::load(files, &topology.proto) {
-        Ok(proto) => {
-            for workflow in &krt.workflows {
-                method(&workflow.entrypoint, &proto, report);
-            }
-            Vec::new()
-        }
-        Err(problems) => {
-            let mut names: Vec<String> = problems.iter().map(|problem| problem.file.clone()).collect();
-            names.sort();
-            names.dedup();
-            for problem in problems {
-                report.push(problem);
-            }
-            let text = |name: &String| {
-                let text = String::from_utf8(files.read(name, MOST_SHOWN).ok()?).ok()?;
-                // Columns are counted without it.
-                Some(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
-            };
-            names.iter().filter_map(|name| Some(Source::new(name, text(name)?))).collect()
-        }
+    let proto = match Proto::load(files, &topology.proto) {
+        Ok(proto) => proto,
+        Err(problems) => return (broken(problems, files, report), Protos::default()),
+    };
+    let methods = krt.workflows.iter().map(|workflow| method(&workflow.entrypoint, &proto, report)).collect();
+    match messages(krt, &proto, files) {
+        Ok(messages) => (Vec::new(), Protos { messages, methods }),
+        Err(problems) => (broken(problems, files, report), Protos { messages: None, methods }),
     }
+}
+
+/// Tells the problems of `.proto` files, and returns the texts that they point into.
+fn broken(problems: Vec<Problem>, files: &dyn Files, report: &mut Report<'_>) -> Vec<Source> {
+    let mut names: Vec<String> = problems.iter().map(|problem| problem.file.clone()).collect();
+    names.sort();
+    names.dedup();
+    for problem in problems {
+        report.push(problem);
+    }
+    let text = |name: &String| {
+        let text = String::from_utf8(files.read(name, MOST_SHOWN).ok()?).ok()?;
+        // Columns are counted without it.
+        Some(text.strip_prefix('\u{feff}').map_or_else(|| text.clone(), str::to_owned))
+    };
+    names.iter().filter_map(|name| Some(Source::new(name, text(name)?))).collect()
+}
+
+/// Full names of the messages that nodes may name: the entrypoint's and what it imports, and only if nodes name others,
+/// those of the `.proto` files beside krt.yml and beside the entrypoint's, where the original's authors keep what nodes send
+/// to each other. None when no node names any.
+fn messages(krt: &Krt, proto: &Proto, files: &dyn Files) -> Result<Option<BTreeSet<String>>, Vec<Problem>> {
+    let mut named = types::named(krt).peekable();
+    if named.peek().is_none() {
+        return Ok(None);
+    }
+    let own: BTreeSet<String> = proto.pool.all_messages().map(|message| message.full_name().to_owned()).collect();
+    if named.all(|name| own.contains(name)) {
+        return Ok(Some(own));
+    }
+    let mut paths = vec![proto.path().to_owned()];
+    for folder in BTreeSet::from(["", parent(proto.path())]) {
+        let inside = |name: String| if folder.is_empty() { name } else { format!("{folder}/{name}") };
+        paths.extend(files.files_in(folder, ".proto").into_iter().map(inside));
+    }
+    message_names(files, &paths).map(Some)
 }
 
 fn missing(declared: Option<&At<String>>, report: &mut Report<'_>) {
@@ -145,9 +179,9 @@ fn missing(declared: Option<&At<String>>, report: &mut Report<'_>) {
 }
 
 /// A workflow answers one request with one answer, so its method must be there, once, and without streams.
-fn method(name: &At<String>, proto: &Proto, report: &mut Report<'_>) {
+fn method(name: &At<String>, proto: &Proto, report: &mut Report<'_>) -> Option<Method> {
     if !rules::is_method(name) {
-        return;
+        return None;
     }
     let path = quote(proto.path());
     match proto.method(name) {
@@ -156,7 +190,7 @@ fn method(name: &At<String>, proto: &Proto, report: &mut Report<'_>) {
             let help = "a workflow answers one request with one message: remove `stream` from the method";
             report.error("streaming-method", name.at.clone(), message, help);
         }
-        Ok(_) => {}
+        Ok(method) => return Some(Method::from(&method)),
         Err(MethodError::Unknown { known, .. }) => {
             let message = format!("{path} has no method {}", quote(name));
             let help = match did_you_mean(name, known.iter().map(String::as_str)) {
@@ -176,4 +210,5 @@ fn method(name: &At<String>, proto: &Proto, report: &mut Report<'_>) {
             report.error("ambiguous-method", name.at.clone(), message, "call the one that is meant service Entrypoint");
         }
     }
+    None
 }

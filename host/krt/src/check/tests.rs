@@ -56,6 +56,9 @@ impl Files for Device {
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, String> {
         self.0.read(path, limit)
     }
+    fn files_in(&self, folder: &str, suffix: &str) -> Vec<String> {
+        self.0.files_in(folder, suffix)
+    }
 }
 
 #[test]
@@ -111,6 +114,9 @@ fn a_path_that_leads_out_is_never_looked_up() {
         }
         fn read(&self, path: &str, _: usize) -> Result<Vec<u8>, String> {
             Err(format!("{path} was read"))
+        }
+        fn files_in(&self, folder: &str, _: &str) -> Vec<String> {
+            panic!("{folder} was listed")
         }
     }
     let manifest = MANIFEST.replace("bin/exit", "../exit").replace("protos/", "/etc/");
@@ -276,6 +282,36 @@ fn thousands_of_nodes_end_quickly() {
     quickly("a ring", many(&|index| format!("n{}", (index + 1) % 1500)).as_bytes());
     quickly("unknown origins", many(&|index| format!("m{index}")).as_bytes());
     quickly("collisions", many(&|index| format!("entrypoint, entrypoint, n{index}")).as_bytes());
+}
+
+#[test]
+fn messages_of_many_nodes_end_quickly() {
+    let head =
+        "version: v\ndescription: d\nworkflows:\n  - name: w\n    entrypoint: M\n    exitpoint: n0\n    nodes:\n";
+    let list = |prefix: &str| (0..16).map(|index| format!("{prefix}.M{index}")).collect::<Vec<_>>().join(", ");
+    let many = |node: &dyn Fn(usize) -> String| {
+        let nodes: String = (0..700).map(|index| format!("      - {{src: a.wasm, {}}}\n", node(index))).collect();
+        format!("{head}{nodes}")
+    };
+    let node = |index: usize, types: &str| {
+        format!("name: n{index}, subscriptions: [n{}], types: {{{types}}}", (index + 1) % 700)
+    };
+    let mismatches = format!("accepts: [{}], emits: [{}]", list("a"), list("b"));
+    quickly("mismatches", many(&|index| node(index, &mismatches)).as_bytes());
+    let long = format!("accepts: [{}]", "a.B, ".repeat(100));
+    quickly("long lists", many(&|index| node(index, &long)).as_bytes());
+    let channels: String = (0..100).map(|index| format!("c{index}: a.B, ")).collect();
+    let channels = format!("accepts: {{{channels}}}, emits: {{{channels}}}");
+    quickly("channels", many(&|index| node(index, &channels)).as_bytes());
+    let messages: String = (0..20_000).map(|index| format!("message M{index} {{}}\n")).collect();
+    let mut files = package();
+    files.0.insert("protos/input.proto".into(), format!("{PROTO}{messages}").into_bytes());
+    let begun = Instant::now();
+    let unknown =
+        format!("entrypoint: {{proto: protos/input.proto}}\n{}", many(&|index| node(index, "emits: main.M1x")));
+    assert!(check("krt.yml", unknown.as_bytes(), Some(&files)).has_errors());
+    let took = begun.elapsed();
+    assert!(took < 2 * QUICK, "unknown messages took {took:?}");
 }
 
 #[test]

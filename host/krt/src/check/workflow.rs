@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::{graph, rules, wasm};
+use super::{graph, rules, types, wasm};
 use crate::manifest::{self, At};
 use crate::names::ENTRYPOINT;
 use crate::problem::{Report, did_you_mean, quote};
@@ -104,6 +104,7 @@ fn node(node: &manifest::Node, subscriptions: Vec<Subscription>, report: &mut Re
         gpu: node.gpu.as_ref().is_some_and(|gpu| gpu.value),
         subscriptions,
         object_store: node.object_store.as_ref().map(|store| object_store(store, report)),
+        types: types::declared(node.types.as_ref()),
     }
 }
 
@@ -237,7 +238,7 @@ fn subscription(
 }
 
 /// Whether a channel can be one token of a subject and part of a durable's name.
-fn token(channel: &str) -> Result<(), &'static str> {
+pub(super) fn token(channel: &str) -> Result<(), &'static str> {
     if channel.is_empty() {
         Err("the channel after `.` is empty")
     } else if channel.contains('.') {

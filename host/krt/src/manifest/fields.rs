@@ -51,6 +51,11 @@ impl<'t> Fields<'t> {
         self.fields.get(key).map(|field| field.key_at.clone())
     }
 
+    /// All keys with their places and values, for a mapping whose keys are not known beforehand.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&'t str, Range<usize>, Id)> {
+        self.order.iter().map(|key| (*key, self.fields[key].key_at.clone(), self.fields[key].value))
+    }
+
     /// Where an empty list stands, if that is what `key` has.
     pub(super) fn empty_list(&self, key: &str, tree: &Tree<'t>) -> Option<Range<usize>> {
         let field = self.fields.get(key)?;

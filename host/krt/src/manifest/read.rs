@@ -1,10 +1,16 @@
 //! From the tree to [`Krt`], section by section.
 
+use std::ops::Range;
+
 use super::fields::{Cursor, Fields, Unknown};
 use super::text::text;
 use super::tree::{Data, Id, Tree};
-use super::{Allow, At, Build, Config, Entrypoint, Krt, Node, ObjectStore, Reading, Recipe, Retry, Wasm, Workflow};
+use super::{
+    Allow, At, Build, ByName, Config, Entrypoint, Krt, Messages, Node, ObjectStore, Reading, Recipe, Retry, Types,
+    Wasm, Workflow,
+};
 use crate::problem::{Report, quote};
+use crate::topology::DEFAULT;
 
 /// Reads a manifest, however wrong it is. `file` is its name for problems.
 pub fn read(file: &str, bytes: &[u8]) -> Reading {
@@ -108,9 +114,10 @@ impl<'t> Cursor<'t, '_> {
             );
         }
         let object_store = self.section(&mut fields, "objectStore").map(|(section, _)| self.object_store(section));
+        let types = self.section(&mut fields, "types").map(|(section, _)| self.types(section));
         let wasm = self.section(&mut fields, "wasm").map(|(section, key)| At::new(self.wasm(section), key));
         self.finish(fields, Unknown::Ignored);
-        Node { name, image, src, gpu, replicas, subscriptions, object_store, wasm }
+        Node { name, image, src, gpu, replicas, subscriptions, object_store, types, wasm }
     }
 
     fn object_store(&mut self, mut fields: Fields<'t>) -> ObjectStore {
@@ -118,6 +125,48 @@ impl<'t> Cursor<'t, '_> {
         let scope = self.optional(&mut fields, "scope");
         self.finish(fields, Unknown::Ignored);
         ObjectStore { name, scope }
+    }
+
+    fn types(&mut self, mut fields: Fields<'t>) -> Types {
+        let types = Types {
+            accepts: self.by_name(&mut fields, "accepts"),
+            emits: self.by_name(&mut fields, "emits"),
+            early: match self.take(&mut fields, "early") {
+                Some((id, key_at)) => self.messages(id, key_at, &format!("`early` of {}", fields.what)),
+                None => Messages::default(),
+            },
+        };
+        self.finish(fields, Unknown::Refused);
+        types
+    }
+
+    /// Messages by name; without names they are those of `default`.
+    fn by_name(&mut self, fields: &mut Fields<'t>, key: &'static str) -> ByName {
+        let Some((id, key_at)) = self.take(fields, key) else { return ByName::default() };
+        let what = format!("`{key}` of {}", fields.what);
+        let Data::Map(_) = self.tree.get(id).data else {
+            let messages = self.messages(id, key_at.clone(), &what);
+            return ByName(vec![(At::new(DEFAULT.to_owned(), key_at), messages)]);
+        };
+        let Some(fields) = self.mapping(id, key_at, what) else { return ByName::default() };
+        let entries = fields.entries().map(|(name, at, id)| {
+            let what = format!("{} in {}", quote(name), fields.what);
+            (At::new(name.to_owned(), at.clone()), self.messages(id, at, &what))
+        });
+        ByName(entries.collect())
+    }
+
+    /// One message, or a list of them.
+    fn messages(&mut self, id: Id, fallback: Range<usize>, what: &str) -> Messages {
+        let Data::List(items) = &self.tree.get(id).data else {
+            return Messages(self.text(id, fallback, what).into_iter().collect());
+        };
+        if items.is_empty() {
+            let help = "name a message, as in `package.Message`, or leave the key out";
+            self.report.error("missing-key", fallback, format!("{what} names no message"), help);
+        }
+        let what = format!("each of {what}");
+        Messages(items.iter().filter_map(|id| self.text(*id, self.tree.get(*id).at.clone(), &what)).collect())
     }
 
     fn wasm(&mut self, mut fields: Fields<'t>) -> Wasm {

@@ -1,10 +1,10 @@
 //! Finds all files that a proto imports, in the package or built in, and builds their descriptors in order.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 
 use prost_reflect::DescriptorPool;
-use prost_types::FileDescriptorProto;
+use prost_types::{DescriptorProto, FileDescriptorProto};
 use protox::file::{File, FileResolver as _, GoogleFileResolver};
 
 use super::{Proto, nesting, report};
@@ -63,6 +63,32 @@ pub(super) fn load(files: &dyn Files, path: &str) -> Result<Proto, Vec<Problem>>
     let sources = loader.parsed.into_iter().filter_map(|(path, parsed)| Some((path, parsed.source?.text().to_owned())));
     let sources: BTreeMap<_, _> = sources.collect();
     Ok(Proto { pool, path, sources })
+}
+
+pub(super) fn message_names(files: &dyn Files, paths: &[String]) -> Result<BTreeSet<String>, Vec<Problem>> {
+    let mut loader = Loader { files, parsed: HashMap::new(), bytes: 0, problems: Vec::new() };
+    for path in paths {
+        let path = resolve("", path).map_err(|fault| vec![not_a_path(path, fault)])?;
+        if !loader.parsed.contains_key(&path) {
+            loader.read_all(&path);
+        }
+        if !loader.problems.is_empty() {
+            return Err(loader.problems);
+        }
+    }
+    let mut names = BTreeSet::new();
+    for Parsed { descriptor, .. } in loader.parsed.values() {
+        // How deep messages nest was bounded when the file was read.
+        let mut waiting: Vec<_> =
+            descriptor.message_type.iter().map(|message| (descriptor.package().to_owned(), message)).collect();
+        while let Some((scope, message)) = waiting.pop() {
+            let name = if scope.is_empty() { message.name().to_owned() } else { format!("{scope}.{}", message.name()) };
+            let own = |nested: &&DescriptorProto| !nested.options.as_ref().is_some_and(|options| options.map_entry());
+            waiting.extend(message.nested_type.iter().filter(own).map(|nested| (name.clone(), nested)));
+            names.insert(name);
+        }
+    }
+    Ok(names)
 }
 
 impl Loader<'_> {

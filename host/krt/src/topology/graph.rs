@@ -35,6 +35,27 @@ impl Workflow {
         readers
     }
 
+    /// The messages that an output carries, as far as nodes say: what the sender emits, or else what readers accept of it.
+    pub fn carried(&self, origin: Origin, channel: Option<&str>) -> Vec<&str> {
+        let emitted = match origin {
+            Origin::Entrypoint => None,
+            Origin::Node(sender) => self.nodes[sender].types.emitted(channel),
+        };
+        if let Some(emitted) = emitted {
+            return emitted.iter().map(String::as_str).collect();
+        }
+        let mut accepted = Vec::new();
+        for edge in self.edges().filter(|edge| edge.origin == origin && edge.channel == channel) {
+            let said = self.nodes[edge.reader].types.accepted(self.origin_name(origin), channel);
+            for name in said.into_iter().flat_map(|(_, messages)| messages) {
+                if !accepted.contains(&name.as_str()) {
+                    accepted.push(name);
+                }
+            }
+        }
+        accepted
+    }
+
     /// How many inputs a node has; more than one means that messages of one request meet there.
     pub fn fan_in(&self, node: usize) -> usize {
         self.nodes[node].subscriptions.len()
@@ -158,7 +179,7 @@ impl Components {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Node, NodeKind};
+    use super::super::{Node, NodeKind, Types};
     use super::*;
 
     /// A workflow from `name: subscriptions` with the last node as exitpoint.
@@ -177,6 +198,7 @@ mod tests {
             gpu: false,
             subscriptions: subscriptions.iter().map(subscription).collect(),
             object_store: None,
+            types: Types::default(),
         });
         Workflow { name: "w".into(), method: "M".into(), exitpoint: nodes.len() - 1, nodes: made.collect() }
     }

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use krt::files::{FileKind, PathFault, resolve};
+use krt::files::{FileKind, MOST_LISTED, PathFault, resolve};
 
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +98,25 @@ pub(super) fn kind(root: &Path, path: &str) -> Option<FileKind> {
         (_, true) => FileKind::Directory,
         _ => FileKind::Other,
     })
+}
+
+/// Names of the files directly in a folder of the package at `root` that end in `suffix`, sorted. Of a folder that cannot be
+/// read, none.
+pub(super) fn listed(root: &Path, folder: &str, suffix: &str) -> Vec<String> {
+    let folder = if folder.is_empty() { Ok(root.to_owned()) } else { inside(root, folder) };
+    let Ok(entries) = folder.map_err(|_| ()).and_then(|folder| std::fs::read_dir(folder).map_err(|_| ())) else {
+        return Vec::new();
+    };
+    let name = |entry: io::Result<std::fs::DirEntry>| {
+        let entry = entry.ok()?;
+        let name = entry.file_name().into_string().ok().filter(|name| name.ends_with(suffix))?;
+        // A link is followed, as it is when the file is read.
+        entry.path().metadata().is_ok_and(|it| it.is_file()).then_some(name)
+    };
+    let mut names: Vec<String> = entries.filter_map(name).collect();
+    names.sort();
+    names.truncate(MOST_LISTED);
+    names
 }
 
 /// What a file that is not a regular one is called.

@@ -182,6 +182,10 @@ impl Files for Package {
     fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, String> {
         self.read(path, limit).map_err(|error| error.to_string())
     }
+
+    fn files_in(&self, folder: &str, suffix: &str) -> Vec<String> {
+        file::listed(&self.0.root, folder, suffix)
+    }
 }
 
 /// `path` beneath `folder` as people write it: without `./`.

@@ -11,7 +11,8 @@ use super::{Globals, Output, print};
 
 /// Check a version and say what is wrong with it
 ///
-/// Judges the manifest and what it names: the sources of nodes, the .proto and the method of each workflow.
+/// Judges the manifest and what it names: the sources of nodes, the .proto and the method of each workflow, and whether the
+/// messages that nodes say they take and send fit along every edge.
 /// All problems are told at once, each with file, line, column and what to do.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

@@ -17,7 +17,7 @@ use super::{Globals, Output, print};
 
 /// Draw the workflows of a version
 ///
-/// Judges the manifest only; sources and protos need not be there.
+/// Edges show the messages that nodes say they send or take. Judges the manifest only; sources and protos need not be there.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
@@ -88,11 +88,13 @@ fn json(topology: &Topology, workflows: &[&Workflow]) -> serde_json::Value {
             json!({
                 "name": node.name, "kind": kind, "src": node.src, "image": image,
                 "replicas": node.replicas, "gpu": node.gpu, "object_store": store,
+                "accepts": node.types.accepts, "emits": node.types.emits, "early": node.types.early,
             })
         });
         let edges = workflow.edges().map(|edge| {
             let (from, to) = (workflow.origin_name(edge.origin), &workflow.nodes[edge.reader].name);
-            json!({"from": from, "channel": edge.channel, "to": to})
+            let messages = workflow.carried(edge.origin, edge.channel);
+            json!({"from": from, "channel": edge.channel, "to": to, "messages": messages})
         });
         json!({
             "name": workflow.name,

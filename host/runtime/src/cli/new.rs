@@ -20,6 +20,7 @@ use serde::Serialize;
 use super::build::Language;
 use super::judge::{Depth, judge};
 use super::{Globals, Output, print};
+use manifest::Addition;
 use template::{Names, Written};
 
 /// The node of a new version.
@@ -86,7 +87,7 @@ fn version(path: &Path, language: Language) -> anyhow::Result<Report> {
         bail!("{} has no name for a version: give the path of a new folder", path.display());
     };
     let package = identifier(name);
-    let manifest = manifest::first(name);
+    let manifest = manifest::first(name, &package);
     manifest::refuse_errors(&manifest)?;
     refuse_existing(path)?;
     let names = Names { node: FIRST_NODE, package: &package, proto: "public_input" };
@@ -130,10 +131,11 @@ fn add(node: &str, args: &Args) -> anyhow::Result<Report> {
     refuse_taken(topology, workflow, node)?;
     let from = if args.from.is_empty() { vec!["entrypoint".to_owned()] } else { args.from.clone() };
     let old = std::str::from_utf8(package.manifest_bytes()).context("krt.yml is not UTF-8")?;
-    let new = manifest::with_node(old, topology, &workflow.name, node, &from)?;
+    let messages = messages::for_greeting(package, topology)?;
+    let addition = Addition { workflow: &workflow.name, node, from: &from, package: &messages.package };
+    let new = manifest::with_node(old, topology, &addition, package)?;
     let folder = root.join(node);
     refuse_existing(&folder)?;
-    let messages = messages::for_greeting(package, topology)?;
     let names = Names { node, package: &messages.package, proto: &messages.stem };
     let mut files = template::node(args.lang, &names)?;
     place(&folder, &files)?;

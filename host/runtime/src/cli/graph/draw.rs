@@ -7,7 +7,7 @@ use krt::topology::{Node, NodeKind, Origin, Topology, Workflow};
 use super::super::print::columns;
 use super::edges::outputs;
 
-/// One line an output with its readers, then one line a node.
+/// One line an output with its readers and, where nodes say so, its messages; then one line a node.
 pub(super) fn text(topology: &Topology, workflows: &[&Workflow]) -> String {
     let mut text = format!("version {}\n", topology.version);
     for workflow in workflows {
@@ -25,7 +25,7 @@ pub(super) fn text(topology: &Topology, workflows: &[&Workflow]) -> String {
                 if to.is_empty() {
                     to.push("nobody");
                 }
-                vec![from, format!("→ {}", to.join(", "))]
+                vec![from, format!("→ {}", to.join(", ")), output.said()]
             })
             .collect();
         let nodes: Vec<_> = workflow.nodes.iter().map(row).collect();
@@ -67,7 +67,7 @@ pub(super) fn dot(topology: &Topology, workflows: &[&Workflow]) -> String {
             let _ = writeln!(dot, "    {} [label={}{style}];", id(number, index), quoted(&label(node)));
         }
         for edge in arrows(number, workflow) {
-            let label = edge.channel.map(|channel| format!(" [label={}]", quoted(channel))).unwrap_or_default();
+            let label = edge.label.map(|label| format!(" [label={}]", quoted(&label))).unwrap_or_default();
             let _ = writeln!(dot, "    {} -> {}{label};", edge.from, edge.to);
         }
         dot.push_str("  }\n");
@@ -90,7 +90,7 @@ pub(super) fn mermaid(workflows: &[&Workflow]) -> String {
             let _ = writeln!(chart, "    {}{open}{}{close}", id(number, index), quoted(&label(node)));
         }
         for edge in arrows(number, workflow) {
-            let label = edge.channel.map(|channel| format!("|{}|", quoted(channel))).unwrap_or_default();
+            let label = edge.label.map(|label| format!("|{}|", quoted(&label))).unwrap_or_default();
             let _ = writeln!(chart, "    {} -->{label} {}", edge.from, edge.to);
         }
         chart.push_str("  end\n");
@@ -98,13 +98,14 @@ pub(super) fn mermaid(workflows: &[&Workflow]) -> String {
     chart
 }
 
-struct Arrow<'w> {
+struct Arrow {
     from: String,
-    channel: Option<&'w str>,
+    /// Its channel and its messages.
+    label: Option<String>,
     to: String,
 }
 
-fn arrows(number: usize, workflow: &Workflow) -> Vec<Arrow<'_>> {
+fn arrows(number: usize, workflow: &Workflow) -> Vec<Arrow> {
     let mut arrows = Vec::new();
     for output in outputs(workflow) {
         let from = match output.origin {
@@ -113,7 +114,13 @@ fn arrows(number: usize, workflow: &Workflow) -> Vec<Arrow<'_>> {
         };
         let answers = output.answers.then(|| format!("w{number}_caller"));
         let readers = output.readers.iter().map(|node| id(number, *node)).chain(answers);
-        arrows.extend(readers.map(|to| Arrow { from: from.clone(), channel: output.channel, to }));
+        let label = match (output.channel, output.said()) {
+            (None, said) if said.is_empty() => None,
+            (None, said) => Some(said),
+            (Some(channel), said) if said.is_empty() => Some(channel.to_owned()),
+            (Some(channel), said) => Some(format!("{channel}: {said}")),
+        };
+        arrows.extend(readers.map(|to| Arrow { from: from.clone(), label: label.clone(), to }));
     }
     arrows
 }

@@ -13,6 +13,22 @@ pub(super) struct Output<'w> {
     pub(super) readers: Vec<usize>,
     /// Whether the caller is among the readers.
     pub(super) answers: bool,
+    /// The messages on it, where nodes say so.
+    pub(super) messages: Vec<&'w str>,
+    /// Those that are early replies.
+    pub(super) early: Vec<&'w str>,
+}
+
+impl Output<'_> {
+    /// The messages for people; nothing where nobody says anything.
+    pub(super) fn said(&self) -> String {
+        let mut said = vec![self.messages.join(" or ")];
+        if !self.early.is_empty() {
+            said.push(format!("early {}", self.early.join(" or ")));
+        }
+        said.retain(|it| !it.is_empty());
+        said.join(", ")
+    }
 }
 
 /// All outputs: from the entrypoint breadth first, then of nodes that nothing reaches. Every node has its default one.
@@ -41,7 +57,12 @@ pub(super) fn outputs(workflow: &Workflow) -> Vec<Output<'_>> {
             for (channel, readers) in channels {
                 waiting.extend(readers.iter().map(|reader| Origin::Node(*reader)));
                 let answers = channel.is_none() && origin == Origin::Node(workflow.exitpoint);
-                order.push(Output { origin, channel, readers, answers });
+                let early = match (origin, channel) {
+                    (Origin::Node(node), None) => &workflow.nodes[node].types.early[..],
+                    _ => &[],
+                };
+                let (messages, early) = (workflow.carried(origin, channel), early.iter().map(String::as_str).collect());
+                order.push(Output { origin, channel, readers, answers, messages, early });
             }
         }
     }

@@ -98,13 +98,61 @@ fn mermaid_has_a_subgraph_a_workflow_and_labels_channels() {
     }
 }
 
+/// The same with what nodes say of their messages.
+fn typed() -> String {
+    let said = [
+        ("[entrypoint]", "{accepts: main.Request, emits: internal.Batch, early: main.Response}"),
+        ("[email-classificator.repairs]", "{accepts: [internal.Repair, internal.Order]}"),
+        ("[email-classificator]", "{emits: {default: internal.Statistics}}"),
+    ];
+    said.iter().fold(CLASSIFICATOR.to_owned(), |text, (subscriptions, types)| {
+        text.replace(
+            &format!("subscriptions: {subscriptions}"),
+            &format!("subscriptions: {subscriptions}, types: {types}"),
+        )
+    })
+}
+
+#[test]
+fn an_edge_shows_the_messages_that_its_sender_or_else_its_readers_name() {
+    let expected = "
+  entrypoint                   → etl                             main.Request
+  etl                          → email-classificator, exitpoint  internal.Batch, early main.Response
+  email-classificator          → stats-storer
+  email-classificator.repairs  → repairs-handler                 internal.Repair or internal.Order
+  exitpoint                    → the caller
+  stats-storer                 → exitpoint                       internal.Statistics
+  repairs-handler              → nobody
+";
+    let text = drawn(&typed(), draw::text);
+    assert!(text.contains(expected), "{text}");
+    let dot = drawn(&typed(), draw::dot);
+    for line in [
+        "    w0_n0 -> w0_n1 [label=\"internal.Batch, early main.Response\"];",
+        "    w0_n1 -> w0_n3;",
+        "    w0_n1 -> w0_n2 [label=\"repairs: internal.Repair or internal.Order\"];",
+    ] {
+        assert!(dot.lines().any(|there| there == line), "{line} is not in\n{dot}");
+    }
+    let chart = drawn(&typed(), |_, workflows| draw::mermaid(workflows));
+    assert!(chart.contains("w0_n3 -->|\"internal.Statistics\"| w0_n4"), "{chart}");
+    let topology = topology(&typed());
+    let json = json(&topology, &topology.workflows.iter().collect::<Vec<_>>());
+    let edges = json["workflows"][0]["edges"].as_array().unwrap();
+    let repairs = edges.iter().find(|edge| edge["channel"] == "repairs").unwrap();
+    assert_eq!(repairs["messages"], serde_json::json!(["internal.Repair", "internal.Order"]));
+    assert_eq!(json["workflows"][0]["nodes"][0]["early"], serde_json::json!(["main.Response"]));
+}
+
 #[test]
 fn json_names_every_edge_and_node() {
     let topology = topology(CLASSIFICATOR);
     let json = json(&topology, &topology.workflows.iter().collect::<Vec<_>>());
     let workflow = &json["workflows"][0];
     assert_eq!((&json["version"], &workflow["exitpoint"]), (&"classificator-v1".into(), &"exitpoint".into()));
-    let repairs = serde_json::json!({"from": "email-classificator", "channel": "repairs", "to": "repairs-handler"});
+    let repairs = serde_json::json!(
+        {"from": "email-classificator", "channel": "repairs", "to": "repairs-handler", "messages": []}
+    );
     assert!(workflow["edges"].as_array().unwrap().contains(&repairs));
     assert_eq!(workflow["nodes"][2]["kind"], "native");
     assert_eq!(workflow["nodes"][3]["object_store"]["scope"], "workflow");

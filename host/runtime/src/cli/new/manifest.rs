@@ -1,6 +1,7 @@
 //! krt.yml: the one of a new version, and one that grows by a node while every other byte stays as it is.
 
 use anyhow::bail;
+use krt::files::Files;
 use krt::manifest::Krt;
 use krt::topology::Topology;
 
@@ -14,8 +15,8 @@ pub(super) fn src(node: &str) -> String {
     format!("bin/{node}.wasm")
 }
 
-/// The manifest of a new version.
-pub(super) fn first(version: &str) -> String {
+/// The manifest of a new version, whose messages are in `package`.
+pub(super) fn first(version: &str, package: &str) -> String {
     let node = super::FIRST_NODE;
     format!(
         "krtVersion: v2
@@ -32,9 +33,16 @@ workflows:
         src: {src} # what `krt build` makes
         wasm: {{ build: {node} }} # of this folder
         subscriptions: [\"entrypoint\"] # or a node, or one of its channels: `node.channel`
+        types: {types} # what `krt check` compares
 ",
         src = src(node),
+        types = types(package),
     )
+}
+
+/// What a node of the templates says of its messages, which are in `package`.
+fn types(package: &str) -> String {
+    format!("{{ accepts: {package}.Greeting, emits: {package}.Answer }}")
 }
 
 /// Fails with the first error that the check has about a manifest that krt made itself: about a name.
@@ -46,7 +54,20 @@ pub(super) fn refuse_errors(manifest: &str) -> anyhow::Result<()> {
     }
 }
 
-/// `old` with one more node at the end of a workflow's.
+/// A node to be added.
+pub(super) struct Addition<'a> {
+    pub(super) workflow: &'a str,
+    pub(super) node: &'a str,
+    /// What it reads.
+    pub(super) from: &'a [String],
+    /// The protobuf package of its messages.
+    pub(super) package: &'a str,
+}
+
+/// `old`, the manifest of `files`, with one more node at the end of a workflow's.
+///
+/// What its template takes and sends is said only where that fits the version: elsewhere its author changes the handler
+/// first.
 ///
 /// # Errors
 /// What the check says of the node; and, with the lines to write by hand, when the list is not written one node below
@@ -54,19 +75,33 @@ pub(super) fn refuse_errors(manifest: &str) -> anyhow::Result<()> {
 pub(super) fn with_node(
     old: &str,
     topology: &Topology,
-    workflow: &str,
-    node: &str,
-    from: &[String],
+    addition: &Addition<'_>,
+    files: &dyn Files,
 ) -> anyhow::Result<String> {
-    let subscriptions: Vec<String> = from.iter().map(|it| format!("{it:?}")).collect();
-    let entry = [
-        format!("- name: {node}"),
-        format!("  src: {}", src(node)),
-        format!("  wasm: {{ build: {node} }}"),
+    let subscriptions: Vec<String> = addition.from.iter().map(|it| format!("{it:?}")).collect();
+    let mut entry = vec![
+        format!("- name: {}", addition.node),
+        format!("  src: {}", src(addition.node)),
+        format!("  wasm: {{ build: {} }}", addition.node),
         format!("  subscriptions: [{}]", subscriptions.join(", ")),
     ];
+    let untyped = with_entry(old, topology, addition, &entry)?;
+    entry.push(format!("  types: {}", types(addition.package)));
+    let mismatches = |manifest: &str| {
+        let checked = krt::check::check("krt.yml", manifest.as_bytes(), Some(files));
+        checked.problems.iter().filter(|problem| problem.code == "type-mismatch").count()
+    };
+    match with_entry(old, topology, addition, &entry) {
+        Ok(typed) if mismatches(&typed) == mismatches(old) => Ok(typed),
+        _ => Ok(untyped),
+    }
+}
+
+/// `old` with these lines as its node.
+fn with_entry(old: &str, topology: &Topology, addition: &Addition<'_>, entry: &[String]) -> anyhow::Result<String> {
+    let Addition { workflow, node, .. } = *addition;
     let krt = krt::manifest::read("krt.yml", old.as_bytes()).manifest;
-    let new = krt.and_then(|krt| inserted(old, &krt, workflow, &entry));
+    let new = krt.and_then(|krt| inserted(old, &krt, workflow, entry));
     let by_hand = || {
         format!(
             "the nodes of workflow {workflow:?} are not listed one below another, so that nothing was changed\n\

@@ -1,5 +1,7 @@
 //! Names, and krt.yml as it grows.
 
+use krt::files::MemoryFiles;
+
 use super::*;
 
 const BLOCK: &str = "\
@@ -37,7 +39,15 @@ fn topology(text: &str) -> Topology {
 
 fn grown(text: &str, workflow: &str, from: &[&str]) -> anyhow::Result<String> {
     let from: Vec<String> = from.iter().map(|it| (*it).to_owned()).collect();
-    manifest::with_node(text, &topology(text), workflow, "new", &from)
+    let addition = Addition { workflow, node: "new", from: &from, package: "demo" };
+    manifest::with_node(text, &topology(text), &addition, &protos())
+}
+
+/// What the manifests beneath say of the messages of method `One`.
+fn protos() -> MemoryFiles {
+    let proto = "syntax = \"proto3\"; package demo; message Greeting {} message Answer {} message Other {} \
+                 service Entrypoint { rpc One(Greeting) returns (Answer); rpc Two(Other) returns (Other); }";
+    [("public_input.proto", proto)].into_iter().collect()
 }
 
 /// The lines that `new` has more than `old`; everything else must be as it was.
@@ -56,13 +66,27 @@ fn a_node_is_added_at_the_end_of_its_workflow_and_every_other_byte_stays() {
         src: bin/new.wasm
         wasm: { build: new }
         subscriptions: [\"etl\", \"last.spam\"]
+        types: { accepts: demo.Greeting, emits: demo.Answer }
 ";
     assert_eq!(added(BLOCK, &new).trim_end(), lines.trim_end());
     let new = grown(BLOCK, "two", &["only"]).unwrap();
     assert!(new.ends_with(
-        "- name: new\n      src: bin/new.wasm\n      wasm: { build: new }\n      subscriptions: [\"only\"]\n# the end"
+        "- name: new\n      src: bin/new.wasm\n      wasm: { build: new }\n      subscriptions: [\"only\"]\n      types: { accepts: demo.Greeting, emits: demo.Answer }\n# the end"
     ));
     assert!(new.starts_with(BLOCK.trim_end_matches("# the end")));
+}
+
+#[test]
+fn what_a_template_takes_and_sends_is_said_only_where_it_fits() {
+    let said = |text: &str, workflow: &str, from: &str| {
+        let new = grown(text, workflow, &[from]).unwrap();
+        assert!(new.contains("- name: new\n"), "{new}");
+        new.contains("types: { accepts: demo.Greeting")
+    };
+    assert!(said(BLOCK, "one", "entrypoint"), "the method takes a greeting");
+    assert!(!said(BLOCK, "two", "entrypoint"), "the method takes something else");
+    let typed = BLOCK.replace("name: etl # the first", "name: etl\n        types: { emits: demo.Other }");
+    assert!(!said(&typed, "one", "etl"), "the node that it reads sends something else");
 }
 
 #[test]
@@ -100,9 +124,9 @@ fn a_name_becomes_an_identifier_of_every_language() {
 
 #[test]
 fn the_first_manifest_has_no_problem_and_a_bad_name_is_explained() {
-    let checked = krt::check::check("krt.yml", manifest::first("hello").as_bytes(), None);
+    let checked = krt::check::check("krt.yml", manifest::first("hello", "hello").as_bytes(), None);
     assert_eq!(checked.problems.len(), 0, "{:?}", checked.problems);
-    let error = manifest::refuse_errors(&manifest::first("My_Version")).unwrap_err().to_string();
+    let error = manifest::refuse_errors(&manifest::first("My_Version", "my_version")).unwrap_err().to_string();
     assert!(error.contains("My_Version") && error.contains("my-version"), "{error}");
 }
 

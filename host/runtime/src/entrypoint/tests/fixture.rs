@@ -9,7 +9,7 @@ use http::{HeaderMap, Request, Response};
 use http_body_util::{BodyExt as _, Full};
 use krt::files::{FileKind, Files};
 use krt::proto::Proto;
-use krt::topology::{Node, NodeKind, Origin, Subscription, Topology, Workflow};
+use krt::topology::{Node, NodeKind, Origin, Subscription, Topology, Types, Workflow};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -278,6 +278,7 @@ fn topology() -> Topology {
         gpu: false,
         subscriptions: vec![Subscription { origin, channel: None }],
         object_store: None,
+        types: Types::default(),
     };
     Topology {
         version: "v1".into(),
@@ -317,6 +318,9 @@ struct OneFile;
 impl Files for OneFile {
     fn kind(&self, path: &str) -> Option<FileKind> {
         (path == "public_input.proto").then_some(FileKind::File)
+    }
+    fn files_in(&self, _: &str, _: &str) -> Vec<String> {
+        Vec::new()
     }
     fn read(&self, path: &str, _: usize) -> Result<Vec<u8>, String> {
         self.kind(path).map(|_| SOURCE.into()).ok_or_else(|| "there is none".to_owned())
