@@ -15,7 +15,7 @@ const CASES: [(&str, &str); 8] = [
     ("classificator", "--entrypoint-replicas 2 --metrics-from monitoring"),
     (
         "mixed",
-        "--runtime-id team-a --nats-url nats://nats.bus:4222 --mongo-secret databases/mongo --mongo-host mongo.data:27017 \
+        "--runtime-id team-a --nats-url nats://nats.bus:4222 --nats-url-secret nats/own --nats-native-secret nats/native --mongo-secret databases/mongo --mongo-host mongo.data:27017 \
          --influx-url http://influxdb.data:8086 --config MODEL=resnet --config THRESHOLD=0.5 --config LABELS=a,b \
          --config-secret API_KEY=vision/key --replace-image konstellation/kre-py:latest=registry.example/kre-py:4.1",
     ),

@@ -83,6 +83,9 @@ pub(super) struct Args {
     /// Secret with the authorities (PEM) of the server's certificate
     #[arg(long, value_name = "SECRET/KEY", value_parser = key_ref, help_heading = "NATS and databases")]
     nats_ca_secret: Option<KeyRef>,
+    /// Secret with the URL, user included, that krt's own pods get
+    #[arg(long, value_name = "SECRET/KEY", value_parser = key_ref, conflicts_with = "nats_creds_secret", help_heading = "NATS and databases")]
+    nats_url_secret: Option<KeyRef>,
     /// Secret with the URL, user included, that runners of the original get
     #[arg(long, value_name = "SECRET/KEY", value_parser = key_ref, help_heading = "NATS and databases")]
     nats_native_secret: Option<KeyRef>,
@@ -177,6 +180,7 @@ fn options(args: &Args, topology: &Topology, stored: Reference) -> anyhow::Resul
     options.images.native_user = args.native_user;
     options.nats.credentials = args.nats_creds_secret.clone();
     options.nats.authorities = args.nats_ca_secret.clone();
+    options.nats.own_url = args.nats_url_secret.clone();
     options.nats.native_url = args.nats_native_secret.clone();
     options.databases = databases(args);
     options.variables = variables(args, topology)?;

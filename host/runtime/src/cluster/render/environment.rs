@@ -89,7 +89,10 @@ fn of_krt(scene: &Scene<'_>) -> Vec<EnvVar> {
 /// How NATS and the registry are reached.
 fn reaching(scene: &Scene<'_>) -> Vec<EnvVar> {
     let options = scene.options;
-    let mut all = vec![text("KRT_NATS_URL", options.nats.urls.join(","))];
+    let mut all = vec![match &options.nats.own_url {
+        Some(key) => of("KRT_NATS_URL", &Value::Secret(key.clone())),
+        None => text("KRT_NATS_URL", options.nats.urls.join(",")),
+    }];
     if let Some(key) = &options.nats.credentials {
         all.push(text("KRT_NATS_CREDS", format!("{}/{}", pod::CREDENTIALS, key.key)));
     }

@@ -64,6 +64,8 @@ pub struct NatsPlace {
     pub credentials: Option<KeyRef>,
     /// Key of a Secret with the authorities (PEM) of the server's certificate.
     pub authorities: Option<KeyRef>,
+    /// Key of a Secret with the URLs that krt's own pods get in place of `urls`, where who they are is a password in them.
+    pub own_url: Option<KeyRef>,
     /// Key of a Secret with the URL that runners of the original get, which know no other way to say who they are.
     pub native_url: Option<KeyRef>,
 }
@@ -142,7 +144,7 @@ impl Options {
                 pull_secrets: Vec::new(),
                 native_user: None,
             },
-            nats: NatsPlace { urls: nats_urls, credentials: None, authorities: None, native_url: None },
+            nats: NatsPlace { urls: nats_urls, credentials: None, authorities: None, own_url: None, native_url: None },
             databases: Databases::default(),
             variables: Vec::new(),
             variables_revision: None,
