@@ -1,6 +1,6 @@
 # What a person types. Every target does the set-up it needs; slow one-time steps say so and are cached.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-polyglot serve test check fmt clippy doc deny bench ledger bless
+.PHONY: help setup build demo demo-polyglot serve test check fmt clippy doc deny bench ledger image bless
 
 CARGO ?= cargo
 KRT   := $(or $(CARGO_TARGET_DIR),target)/debug/krt
@@ -30,6 +30,7 @@ test: setup ## Run all tests
 	@scripts/ferretdb.sh >/dev/null
 	@scripts/interop.sh >/dev/null
 	@scripts/kubernetes-validate.sh >/dev/null
+	@scripts/registry.sh >/dev/null
 	@scripts/step.sh "building the tests" $(CARGO) test --workspace --no-run --quiet
 	$(CARGO) test --workspace
 
@@ -55,6 +56,10 @@ ledger: setup ## 20 000 requests while hosts, entrypoints and servers are killed
 	@scripts/nats-server.sh 2.15.2 >/dev/null
 	KRT_LEDGER_REQUESTS=$(or $(REQUESTS),20000) KRT_LEDGER_SEED=$(or $(SEED),1) \
 	  $(CARGO) test --workspace --test nats_ledger -- --nocapture
+
+image: ## krt's container image as an OCI archive, without a daemon: target/krt-image.tar; says its size
+	@scripts/step.sh "building krt (release)" $(CARGO) build --release --workspace --bin krt
+	@scripts/image.sh $(or $(CARGO_TARGET_DIR),target)/krt-image.tar
 
 bless: ## Rewrite goldens and generated files from what the code says now; review the diff
 	BLESS=1 $(CARGO) test --workspace --test goldens --test schema --test guest_conformance --test tree_generated --test cluster_render

@@ -14,6 +14,7 @@ pub mod mongo;
 pub mod nats;
 pub mod offered;
 pub mod process;
+pub mod registry;
 pub mod running;
 pub mod web;
 pub mod writer;

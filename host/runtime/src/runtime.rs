@@ -2,6 +2,7 @@
 //!
 //! Everything is handed in: nothing here reads arguments or the environment, prints, or judges a manifest.
 
+pub mod ahead;
 mod host;
 mod nodes;
 mod place;

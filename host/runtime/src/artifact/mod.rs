@@ -2,12 +2,19 @@
 //!
 //! A [`Package`] is a folder, a manifest in a folder, or a `.krt` archive, opened and read by blocking calls: on async
 //! threads go through [`ArtifactStore`] or `spawn_blocking`. Nothing here looks into a manifest or a component.
+//! [`remote`] brings packages from elsewhere, verified; [`nats`] and [`oci`] are where they may be.
 
 mod dir;
+mod docker;
 mod file;
+mod hashing;
+pub mod nats;
+pub mod oci;
 mod open;
 mod pack;
 mod reference;
+pub mod remote;
+mod signature;
 mod stored;
 mod unpack;
 
@@ -26,7 +33,10 @@ pub use file::{FileError, read_file};
 pub use open::OpenError;
 pub use pack::{PackError, Packed};
 pub use reference::{Digest, OciReference, Reference, ReferenceError};
+pub use remote::{FetchOptions, Fetched, RemoteError};
+pub use signature::{MAX_SIGNED, Signature, SignatureError, VerifyKey};
 pub use stored::{Archive, ArchiveError};
+pub use unpack::{UnpackError, unpack_into};
 
 /// Bytes of a manifest. The seeds' has 2 KiB; a thousand nodes make 200.
 pub const LONGEST_MANIFEST: usize = 4 << 20;
@@ -108,6 +118,14 @@ impl Package {
     /// When there is nothing at `path` that could be a version. Says what, where and what to do.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         open::open(path).map(|opened| Self(Arc::new(opened)))
+    }
+
+    /// Unpacks an archive that came from elsewhere; `name` is what errors call it. Blocking.
+    ///
+    /// # Errors
+    /// When it is damaged, hostile or without a manifest, or there is no room for it.
+    pub fn unpack(name: &Path, archive: std::fs::File) -> Result<Self, OpenError> {
+        unpack::open(name, archive).map(|opened| Self(Arc::new(opened)))
     }
 
     /// What it was opened from.

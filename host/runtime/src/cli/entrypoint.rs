@@ -13,11 +13,12 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::door::Door;
-use super::judge::{Depth, judge};
+use super::judge::{Depth, Judged, judge, judge_package};
 use super::nats::NatsArgs;
+use super::remote::{RemoteArgs, opened};
 use super::run::{no_proto, stop_on_signals};
 use super::{Globals, Output, logging, print};
-use crate::artifact::{self, Package};
+use crate::artifact::{self, Reference};
 use crate::entrypoint::{Entrypoint, EntrypointOptions, MethodRoute, Probes};
 use crate::runtime::Backend;
 use crate::telemetry::{Health, Metrics};
@@ -35,7 +36,7 @@ const MAX_SUBJECTS: usize = 1 << 20;
   krt entrypoint . --nats nats://localhost:4222
   krt entrypoint . --nats a:4222,b:4222,c:4222 --nats-creds team.creds --grpc-addr 0.0.0.0:9000")]
 pub(super) struct Args {
-    /// The version's package: a folder with a krt.yml, the krt.yml itself, or a .krt archive
+    /// The version's package: a folder with a krt.yml, the krt.yml itself, a .krt archive, or a reference from krt push
     #[arg(env = "KRT_BASE_PATH", default_value = ".")]
     path: PathBuf,
     #[command(flatten)]
@@ -48,6 +49,15 @@ pub(super) struct Args {
     subjects: Option<PathBuf>,
     #[command(flatten)]
     door: Door,
+    #[command(flatten)]
+    remote: RemoteArgs,
+}
+
+/// A package with what is served of it.
+struct Version {
+    topology: Topology,
+    proto: Proto,
+    methods: Vec<MethodRoute>,
 }
 
 /// What the original's platform writes for a method (contract, 4.5).
@@ -63,23 +73,22 @@ struct Subjects {
 pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     logging::install(globals, args.door.requests);
     let started = Instant::now();
-    let judged = judge(&args.path, Depth::Manifest);
-    judged.print_problems(globals);
-    let (Some(package), Some(topology)) = (judged.package, judged.topology) else {
-        return Ok(ExitCode::FAILURE);
+    let reference = args.remote.reference(&args.path)?;
+    let version = match &reference {
+        Some(_) => None,
+        None => match version(&args, globals, judge(&args.path, Depth::Manifest))? {
+            None => return Ok(ExitCode::FAILURE),
+            version => version,
+        },
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
-    runtime.block_on(serve(args, globals, package, topology, started))?;
-    Ok(ExitCode::SUCCESS)
+    runtime.block_on(serve(args, globals, reference, version, started))
 }
 
-async fn serve(
-    args: Args,
-    globals: &Globals,
-    package: Package,
-    topology: Topology,
-    started: Instant,
-) -> anyhow::Result<()> {
+/// What is served of a package, or none when it has errors, which are told.
+fn version(args: &Args, globals: &Globals, judged: Judged) -> anyhow::Result<Option<Version>> {
+    judged.print_problems(globals);
+    let (Some(package), Some(topology)) = (judged.package, judged.topology) else { return Ok(None) };
     let proto = Proto::load(&package, &topology.proto).map_err(|problems| no_proto(&topology, &problems))?;
     let mut methods = MethodRoute::all(&topology, &args.runtime_id, &proto)?;
     if let Some(path) = &args.subjects {
@@ -87,24 +96,43 @@ async fn serve(
         let given = serde_json::from_slice(&bytes).with_context(|| format!("{} is not as expected", path.display()))?;
         rename(&mut methods, given)?;
     }
+    Ok(Some(Version { topology, proto, methods }))
+}
+
+async fn serve(
+    args: Args,
+    globals: &Globals,
+    reference: Option<Reference>,
+    version: Option<Version>,
+    started: Instant,
+) -> anyhow::Result<ExitCode> {
     let (grpc, web) = args.door.listen().await?;
     let (grpc_addr, web_addr) = (grpc.local_addr()?, web.local_addr()?);
     let stop = stop_on_signals()?;
     let (metrics, health) = (Arc::new(Metrics::default()), Health::default());
     let (limits, tls) = (args.door.limits(), args.door.tls()?);
-    let name = format!("{} {} entrypoint", args.runtime_id, topology.version);
+    let name = format!("{} krt entrypoint", args.runtime_id);
     let connected = health.part("NATS");
-    let connecting = async {
+    let starting = async {
         let nats = args.nats.clone().server().connect_to_serve(&name, connected).await?;
-        Backend::on_nats(nats.context("where is NATS? Say --nats URL, or set KRT_NATS_SERVER")?, &args.runtime_id).await
+        let nats = nats.context("where is NATS? Say --nats URL, or set KRT_NATS_SERVER")?;
+        let version = match (reference, version) {
+            (Some(reference), _) => {
+                let package = opened(&reference, Some(&nats), &args.remote.options()?).await?;
+                self::version(&args, globals, judge_package(package, Depth::Manifest))?
+            }
+            (None, version) => version,
+        };
+        anyhow::Ok((Backend::on_nats(nats, &args.runtime_id).await?, version))
     };
-    // Probes are answered while NATS is awaited; then the entrypoint takes over on the same port.
+    // Probes are answered while NATS is awaited and the package is fetched; then the entrypoint takes over on the same port.
     let web = web.into_std()?;
     let probes = Probes::serve(TcpListener::from_std(web.try_clone()?)?, health.clone(), metrics.clone());
-    let backend = tokio::select! {
-        connected = connecting => connected?,
-        () = stop.cancelled() => return Ok(()),
+    let (backend, version) = tokio::select! {
+        started = starting => started?,
+        () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
     };
+    let Some(Version { topology, proto, methods }) = version else { return Ok(ExitCode::FAILURE) };
     probes.close().await;
     let web = TcpListener::from_std(web)?;
     let entrypoint = Entrypoint::new(EntrypointOptions {
@@ -142,7 +170,7 @@ async fn serve(
         }
     }
     backend.close().await;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Takes the names from the platform's file. Each method of the version must be in it; what else is in it is not ours.

@@ -11,15 +11,17 @@ use serde_json::json;
 
 use super::data::DataArgs;
 use super::door::listen;
-use super::judge::{Depth, judge};
+use super::judge::{Depth, Judged, judge, judge_package};
 use super::nats::NatsArgs;
+use super::remote::{RemoteArgs, opened};
 use super::run::stop_on_signals;
 use super::told::Told;
 use super::variables::Variables;
 use super::{Globals, Output, logging, print};
-use crate::artifact::Package;
+use crate::artifact::{Package, Reference};
 use crate::engine::{Engine, EngineOptions};
 use crate::entrypoint::Probes;
+use crate::runtime::ahead::{self, CompiledRef};
 use crate::runtime::{Backend, Host, NodeParts, Placement};
 use crate::telemetry::{Health, Metrics};
 
@@ -34,9 +36,10 @@ use crate::telemetry::{Health, Metrics};
 #[command(after_help = "Examples:
   krt host . --nats nats://localhost:4222               all component nodes of the version
   krt host . --nats localhost:4222 --node classify/etl  one of them
+  krt host nats://packages_kre/SHA256 --nats a:4222     a package that krt push stored
   krt host                                              as the environment says")]
 pub(super) struct Args {
-    /// The version's package: a folder with a krt.yml, the krt.yml itself, or a .krt archive
+    /// The version's package: a folder with a krt.yml, the krt.yml itself, a .krt archive, or a reference from krt push
     #[arg(env = "KRT_BASE_PATH", default_value = ".")]
     path: PathBuf,
     /// A node to run (repeatable)
@@ -51,6 +54,11 @@ pub(super) struct Args {
     variables: Variables,
     #[command(flatten)]
     data: DataArgs,
+    /// A component that krt compile compiled and stored, with its digest (repeatable); others are compiled here
+    #[arg(long, value_name = "REF", env = "KRT_COMPILED", value_delimiter = ',')]
+    compiled: Vec<CompiledRef>,
+    #[command(flatten)]
+    remote: RemoteArgs,
     /// Where the web listens (probes, metrics); port 0 picks a free one
     #[arg(long, value_name = "HOST:PORT", env = "KRT_WEB_ADDR", default_value = "127.0.0.1:8080")]
     web_addr: String,
@@ -62,16 +70,25 @@ pub(super) struct Args {
 pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     logging::install(globals, false);
     let started = Instant::now();
-    let judged = judge(&args.path, Depth::Manifest);
-    judged.print_problems(globals);
-    let (Some(package), Some(topology)) = (judged.package, judged.topology) else {
-        return Ok(ExitCode::FAILURE);
+    let reference = args.remote.reference(&args.path)?;
+    let version = match &reference {
+        Some(_) => None,
+        None => match version(&args, globals, judge(&args.path, Depth::Manifest))? {
+            None => return Ok(ExitCode::FAILURE),
+            version => version,
+        },
     };
-    let places = placements(&args, &topology, |name| std::env::var(name).ok())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting threads")?;
-    let version = Version { package, topology, places };
-    runtime.block_on(serve(args, globals, version, started))?;
-    Ok(ExitCode::SUCCESS)
+    runtime.block_on(serve(args, globals, reference, version, started))
+}
+
+/// What is to be run of a package, or none when it has errors, which are told.
+fn version(args: &Args, globals: &Globals, judged: Judged) -> anyhow::Result<Option<Version>> {
+    judged.print_problems(globals);
+    let (Some(package), Some(topology)) = (judged.package, judged.topology) else { return Ok(None) };
+    let places = placements(args, &topology, |name| std::env::var(name).ok())?;
+    let variables = args.variables.values(&topology)?;
+    Ok(Some(Version { package, places, variables }))
 }
 
 /// What to run, as flags, environment and manifest say, in this order.
@@ -114,13 +131,17 @@ fn placements(
 /// What is to be run.
 struct Version {
     package: Package,
-    topology: Topology,
     places: Vec<Placement>,
+    variables: Vec<(String, String)>,
 }
 
-async fn serve(args: Args, globals: &Globals, version: Version, started: Instant) -> anyhow::Result<()> {
-    let Version { package, topology, places } = version;
-    let variables = args.variables.values(&topology)?;
+async fn serve(
+    args: Args,
+    globals: &Globals,
+    reference: Option<Reference>,
+    version: Option<Version>,
+    started: Instant,
+) -> anyhow::Result<ExitCode> {
     let web = listen(&args.web_addr, "--web-addr").await?;
     let stop = stop_on_signals()?;
     let (metrics, health) = (Arc::new(Metrics::default()), Health::default());
@@ -128,12 +149,26 @@ async fn serve(args: Args, globals: &Globals, version: Version, started: Instant
     let address = web.local_addr()?;
     let measuring = args.data.measuring(&args.runtime_id, &metrics)?;
     let connected = health.part("NATS");
-    // Probes are answered while NATS is awaited and components are compiled, too.
+    // Probes are answered while NATS is awaited, the package is fetched and components are compiled, too.
     let probes = Probes::serve(web, health.clone(), metrics.clone());
-    let name = format!("{} {}", args.runtime_id, topology.version);
+    let name = format!("{} krt host", args.runtime_id);
     let starting = async {
         let nats = args.nats.clone().server().connect_to_serve(&name, connected).await?;
         let nats = nats.context("where is NATS? Say --nats URL, or set KRT_NATS_SERVER")?;
+        let version = match (reference, version) {
+            (Some(reference), _) => {
+                let package = opened(&reference, Some(&nats), &args.remote.options()?).await?;
+                self::version(&args, globals, judge_package(package, Depth::Manifest))?
+            }
+            (None, version) => version,
+        };
+        let Some(Version { package, places, variables }) = version else { return anyhow::Ok(None) };
+        for compiled in &args.compiled {
+            match ahead::adopt(&engine, &nats, compiled).await {
+                Ok(()) => tracing::info!(%compiled, "taken as it was compiled beforehand"),
+                Err(error) => tracing::warn!(%compiled, %error, "not taken; the component is compiled here"),
+            }
+        }
         let mut backend = Backend::on_nats(nats, &args.runtime_id).await?;
         args.data.read_from(&args.runtime_id, &mut backend).await?;
         let parts = NodeParts {
@@ -146,12 +181,13 @@ async fn serve(args: Args, globals: &Globals, version: Version, started: Instant
             grace: Duration::from_secs_f64(args.grace),
             places: None,
         };
-        Host::start(parts, &places, &package).await
+        Ok(Some((Host::start(parts, &places, &package).await?, places)))
     };
     let host = tokio::select! {
         started = starting => started?,
-        () = stop.cancelled() => return Ok(()),
+        () = stop.cancelled() => return Ok(ExitCode::SUCCESS),
     };
+    let Some((host, places)) = host else { return Ok(ExitCode::FAILURE) };
     let ready = || {
         let nodes = places.iter().map(|p| format!("{}/{}", p.identity.workflow, p.identity.node));
         let nodes: Vec<_> = nodes.collect();
@@ -169,7 +205,7 @@ async fn serve(args: Args, globals: &Globals, version: Version, started: Instant
     };
     let served = host.serve(probes, stop, ready).await;
     measuring.end().await;
-    served
+    served.map(|()| ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

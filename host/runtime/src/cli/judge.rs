@@ -41,6 +41,11 @@ pub(super) fn judge(path: &Path, depth: Depth) -> Judged {
             return Judged { package: None, topology: None, problems: vec![problem], sources: Vec::new() };
         }
     };
+    judge_package(package, depth)
+}
+
+/// Checks the version in `package`.
+pub(super) fn judge_package(package: Package, depth: Depth) -> Judged {
     let manifest = package.manifest_label();
     let files: Option<&dyn Files> = (depth == Depth::Package).then_some(&package);
     let checked = check(&manifest, package.manifest_bytes(), files);

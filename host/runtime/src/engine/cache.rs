@@ -8,6 +8,9 @@
 //! * its last bytes are a digest over all others, over the component it was compiled from and over the engine's
 //!   compatibility hash: a torn, damaged, renamed or outdated entry is not an entry, and is compiled anew.
 //!
+//! An entry may have been compiled by another krt, of the same engine, and be [adopted](Cache::adopt): then its digest was
+//! told by who starts this process, who can have it run anything anyway, and not by the place that the entry came from.
+//!
 //! Nothing here changes a file in place: an entry is written beside, and renamed, so a mapped one stays as it was.
 //! Packages never bring compiled code: the key is the digest of the component, and entries are made here alone.
 
@@ -66,6 +69,18 @@ impl Key {
         Self(Sha256::digest(bytes).into())
     }
 
+    /// From a component's digest, in hexadecimal.
+    pub(super) fn from_hex(hex: &str) -> Option<Self> {
+        let mut key = [0; 32];
+        if hex.len() != 64 || !hex.is_ascii() {
+            return None;
+        }
+        for (byte, at) in key.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(&hex[at..at + 2], 16).ok()?;
+        }
+        Some(Self(key))
+    }
+
     fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -82,19 +97,7 @@ impl Cache {
 
     /// The compiled component, if it is there and may be loaded.
     pub(super) fn load(&self, key: Key, engine: &Engine) -> Result<Component, Miss> {
-        trusted_folder(&self.folder)?;
-        let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-        let mut file = File::options().read(true).custom_flags(nofollow).open(self.path(key)).map_err(not_found)?;
-        let size = trusted_file(&file.metadata().map_err(Miss::Io)?)?;
-        let mut bytes = Vec::with_capacity(size);
-        file.read_to_end(&mut bytes).map_err(Miss::Io)?;
-        let Some((code, trailer)) = bytes.split_at_checked(bytes.len().wrapping_sub(TRAILER)) else {
-            return Err(Miss::Damaged);
-        };
-        if bytes.len() != size || trailer[..MARK.len()] != MARK || trailer[MARK.len()..] != self.digest(key, code) {
-            return Err(Miss::Damaged);
-        }
-        drop(bytes);
+        let (_, file) = self.read(key)?;
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         if !matches!(Engine::detect_precompiled_file(&path), Ok(Some(Precompiled::Component))) {
             return Err(Miss::Damaged);
@@ -102,6 +105,44 @@ impl Cache {
         // SAFETY: see the head of this file. The file was just seen to be what this host wrote, is writable by this
         // user alone, and is never changed in place.
         unsafe { Component::deserialize_file(engine, &path) }.map_err(Miss::Engine)
+    }
+
+    /// The whole entry, for a cache elsewhere.
+    pub(super) fn entry(&self, key: Key) -> Result<Vec<u8>, Miss> {
+        let (bytes, _) = self.read(key)?;
+        Ok(bytes)
+    }
+
+    /// Keeps an entry of a cache elsewhere. It must be of this component and this engine; who calls has verified that it is
+    /// what the control plane compiled.
+    pub(super) fn adopt(&self, key: Key, entry: &[u8]) -> Result<(), Miss> {
+        let code = self.code(key, entry)?;
+        self.store(key, code)
+    }
+
+    /// The code of an entry, if it is whole, and that of this component and this engine.
+    fn code<'a>(&self, key: Key, entry: &'a [u8]) -> Result<&'a [u8], Miss> {
+        let split = entry.len().checked_sub(TRAILER).and_then(|at| entry.split_at_checked(at));
+        let (code, trailer) = split.ok_or(Miss::Damaged)?;
+        if trailer[..MARK.len()] != MARK || trailer[MARK.len()..] != self.digest(key, code) {
+            return Err(Miss::Damaged);
+        }
+        Ok(code)
+    }
+
+    /// An entry that may be loaded, and its open file.
+    fn read(&self, key: Key) -> Result<(Vec<u8>, File), Miss> {
+        trusted_folder(&self.folder)?;
+        let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+        let mut file = File::options().read(true).custom_flags(nofollow).open(self.path(key)).map_err(not_found)?;
+        let size = trusted_file(&file.metadata().map_err(Miss::Io)?)?;
+        let mut bytes = Vec::with_capacity(size);
+        file.read_to_end(&mut bytes).map_err(Miss::Io)?;
+        if bytes.len() != size {
+            return Err(Miss::Damaged);
+        }
+        self.code(key, &bytes)?;
+        Ok((bytes, file))
     }
 
     /// Keeps a compiled component.

@@ -3,6 +3,7 @@
 //! [`Engine`] compiles components, keeps what it compiled, and checks that they fit the contract before anything runs;
 //! [`WasmNode`] runs one, within limits, and lives on whatever its guest does. Never reads a manifest or a bus.
 
+mod ahead;
 mod bindings;
 mod cache;
 mod config;
@@ -38,6 +39,7 @@ use self::lane::{Lanes, Way, give_way};
 use self::state::State;
 use self::ticker::Ticker;
 
+pub use self::ahead::{AdoptError, Entry};
 pub use self::limits::Limits;
 pub use self::load::{ExportProblem, ImportProblem, ImportReason, LoadError, NotAComponent};
 pub use self::node::{Configuration, Identity, NodeOptions, StartError, WasmNode};

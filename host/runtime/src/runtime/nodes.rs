@@ -22,7 +22,7 @@ use crate::store::StoreError;
 use crate::telemetry::{Health, Measurements, Metrics, Times};
 
 /// Bytes of a component that are read at most. Python guests with their libraries reach some tens of MiB.
-const MAX_COMPONENT: usize = 512 << 20;
+pub(super) const MAX_COMPONENT: usize = 512 << 20;
 
 /// First pause before another try to start a node; it doubles.
 const PAUSE: Duration = Duration::from_millis(200);

@@ -115,7 +115,8 @@ fn native(scene: &Scene<'_>, workflow: &Workflow, node: &Node, image: &str) -> P
     let options = scene.options;
     let (package, package_mount) = pod::scratch("krt-base-path", pod::PACKAGE);
     let (log, log_mount) = pod::scratch("app-log-volume", "/var/log/app");
-    let args = vec!["fetch".to_owned(), options.package.to_string(), pod::PACKAGE.to_owned()];
+    // A container that is started again finds what the one before left.
+    let args = vec!["fetch".to_owned(), options.package.to_string(), pod::PACKAGE.to_owned(), "--force".to_owned()];
     let mut downloader = Container {
         env: Some(environment::of_the_downloader(scene)),
         resources: Some(pod::resources_of_krt()),

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::guests::hostile;
 use crate::engine::cache::{Cache, Key, Miss};
-use crate::engine::{Engine, EngineOptions, config};
+use crate::engine::{AdoptError, Engine, EngineOptions, Entry, config};
 
 fn engine_with(folder: &Path) -> Engine {
     Engine::new(EngineOptions { cache: Some(folder.to_owned()), max_instances: 4 }).unwrap()
@@ -163,4 +163,30 @@ fn a_folder_that_cannot_be_made_costs_time_and_nothing_else() {
     fs::write(&file, b"").unwrap();
     engine_with(&file.join("cache")).load("node.wasm", &hostile()).map(drop).unwrap();
     engine_with(&file).load("node.wasm", &hostile()).map(drop).unwrap();
+}
+
+#[test]
+fn what_was_compiled_elsewhere_is_taken_only_for_its_component_and_engine_and_whole() {
+    let (there, here) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (there, here) = (there.path().join("cache"), here.path().join("cache"));
+    let entry = engine_with(&there).compile_ahead("hostile", &hostile()).unwrap().unwrap();
+    let engine = engine_with(&here);
+    let refused = |change: &dyn Fn(&mut Entry)| {
+        let mut changed = entry.clone();
+        change(&mut changed);
+        engine.adopt(&changed).unwrap_err()
+    };
+    assert!(matches!(refused(&|it| it.bytes[100] ^= 1), AdoptError::Refused(_)));
+    assert!(matches!(refused(&|it| it.bytes.clear()), AdoptError::Refused(_)));
+    assert!(matches!(refused(&|it| it.bytes.truncate(10)), AdoptError::Refused(_)));
+    let other = format!("{}{}", "0".repeat(64), &entry.name[64..]);
+    assert!(matches!(refused(&|it| it.name = other.clone()), AdoptError::Refused(_)), "of another component");
+    assert!(matches!(refused(&|it| it.name = it.name.replace(".cwasm", "0.cwasm")), AdoptError::OtherEngine { .. }));
+    assert!(matches!(refused(&|it| it.name = "../../x".to_owned()), AdoptError::OtherEngine { .. }));
+    assert!(!here.exists(), "nothing of that was kept");
+    engine.adopt(&entry).unwrap();
+    assert_eq!(fs::read(here.join(&entry.name)).unwrap(), entry.bytes);
+    engine.load("hostile", &hostile()).unwrap();
+    let without = Engine::new(EngineOptions { cache: None, max_instances: 4 }).unwrap();
+    assert!(matches!(without.adopt(&entry), Err(AdoptError::NoCache)));
 }
