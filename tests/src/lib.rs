@@ -2,6 +2,7 @@
 
 pub mod bus;
 pub mod c_bindings;
+pub mod chart;
 pub mod command;
 pub mod guests;
 pub mod influx;
