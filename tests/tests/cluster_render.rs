@@ -12,7 +12,11 @@ use serde_json::Value;
 /// Folder in `tests/render`, and how it is rendered. The package is pinned where nothing was built.
 const CASES: [(&str, &str); 8] = [
     ("seeds-listing", ""),
-    ("classificator", "--entrypoint-replicas 2 --metrics-from monitoring"),
+    (
+        "classificator",
+        "--entrypoint-replicas 2 --metrics-from monitoring --compiled \
+         bin/etl.wasm=nats://compiled_kre/00-11.cwasm@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef",
+    ),
     (
         "mixed",
         "--runtime-id team-a --nats-url nats://nats.bus:4222 --nats-url-secret nats/own --nats-native-secret nats/native --mongo-secret databases/mongo --mongo-host mongo.data:27017 \
@@ -227,6 +231,7 @@ async fn what_must_not_be_in_objects_is_wrong_usage() {
         ),
         ("render . --package oci://h/r:latest", "@sha256"),
         ("render . --package somewhere", "no reference"),
+        ("render . --compiled bin/words.wasm=nats://b/n", "krt compile"),
     ] {
         let ran = krt(&case, line.split_whitespace()).await;
         assert_ne!(ran.code, 0, "{line}");

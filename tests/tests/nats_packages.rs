@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use e2e::nats::Server;
+use e2e::nats::{CURRENT, OLDEST, Server};
 use e2e::registry::{PASSWORD, Registry};
 use e2e::{krt_binary, skipped};
 use serde_json::Value;
@@ -95,7 +95,13 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
 
 #[test]
 fn what_is_fetched_is_what_was_pushed_by_the_digest_of_its_archive() {
-    let Some(server) = Server::start() else { return };
+    for version in [CURRENT, OLDEST] {
+        let Some(server) = Server::configured(version, "") else { return };
+        pushed_and_fetched(&server);
+    }
+}
+
+fn pushed_and_fetched(server: &Server) {
     let place = Place::new();
     let nats = format!("--nats {}", server.url());
     let packed = place.done("pack version -o v1.krt");
@@ -250,4 +256,36 @@ fn docker_s_credentials_open_a_registry_and_are_shown_nowhere() {
     let pushed = place.done(&push);
     let ran = place.krt(&format!("fetch {} there --plain-http -vv", reference(&pushed)));
     assert!(ran.success && !ran.stderr.contains(PASSWORD), "{}", ran.stderr);
+}
+
+/// What a pod may do on a server where it may only read packages and compiled components.
+const READER: &str = r#"{ user: pod, password: geheim, permissions: {
+  subscribe: ["_INBOX.>"],
+  publish: [
+    "$JS.API.INFO",
+    "$JS.API.STREAM.INFO.OBJ_packages_kre", "$JS.API.STREAM.MSG.GET.OBJ_packages_kre",
+    "$JS.API.DIRECT.GET.OBJ_packages_kre", "$JS.API.DIRECT.GET.OBJ_packages_kre.>",
+    "$JS.API.CONSUMER.CREATE.OBJ_packages_kre", "$JS.API.CONSUMER.DELETE.OBJ_packages_kre.>", "$JS.FC.OBJ_packages_kre.>",
+  ] } }"#;
+
+#[test]
+fn a_pod_needs_no_right_to_write_and_is_told_at_once_what_it_may_not() {
+    let users = format!("authorization {{ users: [\n{{ user: admin, password: geheim }}\n{READER}\n] }}\n");
+    let Some(server) = Server::configured(CURRENT, &users) else { return };
+    let place = Place::new();
+    let as_user = |user: &str| format!("--nats nats://{user}:geheim@127.0.0.1:{}", server.port());
+    let reference = reference(&place.done(&format!("push version {}", as_user("admin"))));
+    place.done(&format!("fetch {reference} there {}", as_user("pod")));
+    assert_eq!(files(&place.path("there")), files(&place.path("version")));
+    fs::write(place.path("version/bin/only"), "other").unwrap();
+    let since = std::time::Instant::now();
+    for line in [
+        format!("push version {}", as_user("pod")),
+        format!("push version --runtime-id other {}", as_user("pod")),
+        format!("fetch nats://packages_other/{} elsewhere {}", "0".repeat(64), as_user("pod")),
+    ] {
+        let refused = place.refused(&line);
+        assert!(refused.contains("denied") && !refused.contains("geheim"), "{refused}");
+    }
+    assert!(since.elapsed() < std::time::Duration::from_secs(5), "{:?}", since.elapsed());
 }

@@ -9,6 +9,7 @@ use async_nats::jetstream::stream::StorageType;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use tokio::io::AsyncReadExt as _;
+use tokio::sync::broadcast::error::RecvError;
 
 use super::hashing::{Hashing, MAX_PACKED};
 use super::remote::chain;
@@ -33,14 +34,17 @@ pub async fn push(
     signature: Option<&Signature>,
     replicas: usize,
 ) -> Result<(), RemoteError> {
-    let store = made(nats, bucket, replicas).await?;
-    // The signature first: whoever finds the package finds it signed.
-    if let Some(signature) = signature {
-        let text = signature.to_text();
-        put(&store, &signature_name(&archive.digest), &mut text.as_bytes(), &Digest::of(text.as_bytes())).await?;
-    }
-    let mut file = tokio::fs::File::from_std(archive.file);
-    put(&store, archive.digest.hex(), &mut file, &archive.digest).await
+    let pushing = async {
+        let store = made(nats, bucket, replicas).await?;
+        // The signature first: whoever finds the package finds it signed.
+        if let Some(signature) = signature {
+            let text = signature.to_text();
+            put(&store, &signature_name(&archive.digest), &mut text.as_bytes(), &Digest::of(text.as_bytes())).await?;
+        }
+        let mut file = tokio::fs::File::from_std(archive.file);
+        put(&store, archive.digest.hex(), &mut file, &archive.digest).await
+    };
+    or_denied(nats, bucket, pushing).await
 }
 
 /// The package of this digest, with its signature if there is one.
@@ -48,6 +52,10 @@ pub async fn push(
 /// # Errors
 /// See [`RemoteError`].
 pub async fn fetch(nats: &Nats, bucket: &str, digest: &Digest) -> Result<Fetched, RemoteError> {
+    or_denied(nats, bucket, found(nats, bucket, digest)).await
+}
+
+async fn found(nats: &Nats, bucket: &str, digest: &Digest) -> Result<Fetched, RemoteError> {
     let store = opened(nats, bucket).await?;
     let archive = get(&store, digest.hex(), MAX_PACKED).await?;
     if archive.digest != *digest {
@@ -76,8 +84,11 @@ pub async fn push_compiled(
     bytes: &[u8],
     replicas: usize,
 ) -> Result<(), RemoteError> {
-    let store = made(nats, bucket, replicas).await?;
-    put(&store, name, &mut &*bytes, &Digest::of(bytes)).await
+    let pushing = async {
+        let store = made(nats, bucket, replicas).await?;
+        put(&store, name, &mut &*bytes, &Digest::of(bytes)).await
+    };
+    or_denied(nats, bucket, pushing).await
 }
 
 /// The compiled component `name`, if it is the one of this digest.
@@ -85,8 +96,8 @@ pub async fn push_compiled(
 /// # Errors
 /// See [`RemoteError`].
 pub async fn fetch_compiled(nats: &Nats, bucket: &str, name: &str, digest: &Digest) -> Result<Vec<u8>, RemoteError> {
-    let store = opened(nats, bucket).await?;
-    let mut found = get(&store, name, MAX_COMPILED).await?;
+    let getting = async { get(&opened(nats, bucket).await?, name, MAX_COMPILED).await };
+    let mut found = or_denied(nats, bucket, getting).await?;
     if found.digest != *digest {
         return Err(RemoteError::Digest { wanted: digest.clone(), found: found.digest });
     }
@@ -173,6 +184,29 @@ async fn get(store: &ObjectStore, name: &str, limit: u64) -> Result<Archive, Rem
         })?;
     }
     file.finish().await.map_err(RemoteError::Disk)
+}
+
+/// `work` on `bucket`, or what the server refuses of it: it answers such a request by an error that belongs to no request.
+async fn or_denied<T>(
+    nats: &Nats,
+    bucket: &str,
+    work: impl Future<Output = Result<T, RemoteError>>,
+) -> Result<T, RemoteError> {
+    let mut said = nats.server_errors();
+    tokio::pin!(work);
+    loop {
+        let text = tokio::select! {
+            done = &mut work => return done,
+            text = said.recv() => text,
+        };
+        match text {
+            Ok(text) if text.contains("ermissions") && text.contains(bucket) => {
+                return Err(RemoteError::Denied(text.to_string()));
+            }
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return work.await,
+        }
+    }
 }
 
 fn silent(_: tokio::time::error::Elapsed) -> RemoteError {

@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use krt::plan::plan;
-use krt::topology::Topology;
+use krt::topology::{NodeKind, Topology};
 
 use super::judge::{Depth, judge};
 use super::plan::runtime_id;
 use super::variables::{assignment, in_file};
 use super::{Globals, Output, print};
 use crate::artifact::{self, Reference};
-use crate::cluster::render::{Databases, KeyRef, Objects, Options, Uri, Value, Variable, render};
+use crate::cluster::render::{Compiled, Databases, KeyRef, Objects, Options, Uri, Value, Variable, render};
+use crate::runtime::ahead::{CompiledRef, CompiledRefError};
 
 /// Bytes of a public key in PEM: far more than any has.
 const MAX_KEY: usize = 64 << 10;
@@ -56,6 +57,9 @@ pub(super) struct Args {
     /// Secret (dockerconfigjson) by which pods fetch the package from a registry
     #[arg(long, value_name = "SECRET", help_heading = "Package")]
     registry_secret: Option<String>,
+    /// A component that krt compile compiled and stored, as it printed it (repeatable)
+    #[arg(long, value_name = "SRC=REF", value_parser = compiled, help_heading = "Package")]
+    compiled: Vec<(String, CompiledRef)>,
     /// The package's registry speaks HTTP without TLS
     #[arg(long, help_heading = "Package")]
     plain_http: bool,
@@ -184,10 +188,22 @@ fn options(args: &Args, topology: &Topology, stored: Reference) -> anyhow::Resul
     options.nats.native_url = args.nats_native_secret.clone();
     options.databases = databases(args);
     options.variables = variables(args, topology)?;
+    options.compiled = compiled_nodes(args, topology)?;
     options.entrypoint_replicas = args.entrypoint_replicas;
     options.request_timeout = Duration::from_secs_f64(args.request_timeout);
     options.metrics_from = args.metrics_from.clone();
     Ok(options)
+}
+
+fn compiled_nodes(args: &Args, topology: &Topology) -> anyhow::Result<Vec<Compiled>> {
+    let nodes = || topology.workflows.iter().flat_map(|workflow| &workflow.nodes);
+    let of = |(src, reference): &(String, CompiledRef)| {
+        if !nodes().any(|node| node.src == *src && matches!(node.kind, NodeKind::Wasm(_))) {
+            bail!("no node of the version is made of the component {src:?}");
+        }
+        Ok(Compiled { src: src.clone(), reference: reference.to_string() })
+    };
+    args.compiled.iter().map(of).collect()
 }
 
 fn databases(args: &Args) -> Databases {
@@ -289,6 +305,11 @@ fn key_ref(text: &str) -> Result<KeyRef, &'static str> {
 fn reference(text: &str) -> Result<(String, KeyRef), String> {
     let (name, key) = assignment(text)?;
     Ok((name, key_ref(&key)?))
+}
+
+fn compiled(text: &str) -> Result<(String, CompiledRef), String> {
+    let (src, reference) = assignment(text).map_err(|_| "expected SRC=REF".to_owned())?;
+    Ok((src, reference.parse().map_err(|error: CompiledRefError| error.to_string())?))
 }
 
 /// It is printed, and everyone who sees the objects sees it.
