@@ -31,6 +31,7 @@ test: setup ## Run all tests
 	@scripts/interop.sh >/dev/null
 	@scripts/kubernetes-validate.sh >/dev/null
 	@scripts/registry.sh >/dev/null
+	@scripts/cluster.sh kube-apiserver >/dev/null
 	@scripts/step.sh "building the tests" $(CARGO) test --workspace --no-run --quiet
 	$(CARGO) test --workspace
 

@@ -3,6 +3,7 @@
 pub mod bus;
 pub mod c_bindings;
 pub mod chart;
+pub mod cluster;
 pub mod command;
 pub mod guests;
 pub mod influx;

@@ -224,7 +224,7 @@ fn free_port() -> u16 {
 }
 
 /// So many, each another: all are held until the last is found.
-fn free_ports(number: usize) -> Vec<u16> {
+pub(crate) fn free_ports(number: usize) -> Vec<u16> {
     let listener = |_| std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let held: Vec<_> = (0..number).map(listener).collect();
     held.iter().map(|listener| listener.local_addr().expect("an address").port()).collect()

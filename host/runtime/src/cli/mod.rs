@@ -7,6 +7,7 @@
 mod build;
 mod call;
 mod check;
+mod cluster;
 mod compile;
 mod completions;
 mod data;
@@ -23,6 +24,7 @@ mod logging;
 mod native;
 mod nats;
 mod new;
+mod operator;
 mod pack;
 mod plan;
 mod print;
@@ -35,6 +37,7 @@ mod secret;
 mod stats;
 mod told;
 mod variables;
+mod version;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -100,6 +103,17 @@ enum Command {
     Render(Box<render::Args>),
     Host(host::Args),
     Entrypoint(entrypoint::Args),
+    Operator(Box<operator::Args>),
+    Deploy(version::DeployArgs),
+    Start(version::StartArgs),
+    Stop(version::StopArgs),
+    Publish(version::PublishArgs),
+    Unpublish(version::UnpublishArgs),
+    Rollback(version::RollbackArgs),
+    Status(version::StatusArgs),
+    Logs(version::LogsArgs),
+    Delete(version::DeleteArgs),
+    Config(version::ConfigArgs),
     Dlq(dlq::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -128,6 +142,17 @@ pub fn main() -> ExitCode {
         Command::Fetch(args) => fetch::run(args, &globals),
         Command::Render(args) => render::run(*args, &globals),
         Command::Host(args) => host::run(args, &globals),
+        Command::Operator(args) => operator::run(*args, &globals),
+        Command::Deploy(args) => version::deploy(args, &globals),
+        Command::Start(args) => version::start(args, &globals),
+        Command::Stop(args) => version::stop(args, &globals),
+        Command::Publish(args) => version::publish(args, &globals),
+        Command::Unpublish(args) => version::unpublish(args, &globals),
+        Command::Rollback(args) => version::rollback(args, &globals),
+        Command::Status(args) => version::status(args, &globals),
+        Command::Logs(args) => version::logs(args, &globals),
+        Command::Delete(args) => version::delete(args, &globals),
+        Command::Config(args) => version::config(args, &globals),
         Command::Dlq(args) => dlq::run(args, &globals),
         Command::Entrypoint(args) => entrypoint::run(args, &globals),
         Command::Doctor(args) => doctor::run(args, &globals),

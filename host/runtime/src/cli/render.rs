@@ -279,7 +279,7 @@ fn public_key(path: &Path) -> anyhow::Result<String> {
     text.with_context(|| format!("{} is no public key in PEM", path.display()))
 }
 
-fn default_image() -> &'static str {
+pub(super) fn default_image() -> &'static str {
     concat!("konstellation/krt:", env!("CARGO_PKG_VERSION"))
 }
 
@@ -293,7 +293,7 @@ fn namespace(text: &str) -> Result<String, &'static str> {
     Ok(text.to_owned())
 }
 
-fn key_ref(text: &str) -> Result<KeyRef, &'static str> {
+pub(super) fn key_ref(text: &str) -> Result<KeyRef, &'static str> {
     match text.split_once('/') {
         Some((name, key)) if !name.is_empty() && !key.is_empty() && !key.contains('/') => {
             Ok(KeyRef { name: name.to_owned(), key: key.to_owned() })
@@ -302,7 +302,7 @@ fn key_ref(text: &str) -> Result<KeyRef, &'static str> {
     }
 }
 
-fn reference(text: &str) -> Result<(String, KeyRef), String> {
+pub(super) fn reference(text: &str) -> Result<(String, KeyRef), String> {
     let (name, key) = assignment(text)?;
     Ok((name, key_ref(&key)?))
 }
@@ -313,7 +313,7 @@ fn compiled(text: &str) -> Result<(String, CompiledRef), String> {
 }
 
 /// It is printed, and everyone who sees the objects sees it.
-fn without_secret(text: &str) -> Result<String, &'static str> {
+pub(super) fn without_secret(text: &str) -> Result<String, &'static str> {
     if text.contains('@') {
         return Err("it holds a user, and rendered objects are no place for secrets: refer to a Secret instead");
     }

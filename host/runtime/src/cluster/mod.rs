@@ -1,5 +1,12 @@
-//! Versions on Kubernetes. The only place that names kube and its types; never runs a node.
+//! Versions on Kubernetes: the custom resource, its operator, and the commands of a user. The only place that names kube and
+//! its types; never runs a node.
 //!
-//! [`render`](render::render) says which objects a version is, as a pure function.
+//! # Layout
+//! [`crd`] is what a user writes and reads; [`render`](render::render) says which objects a version is, as a pure function;
+//! [`reconcile`] makes the one from the other; [`client`] finds the cluster, and [`versions`] is what a user does there.
 
+pub mod client;
+pub mod crd;
+pub mod reconcile;
 pub mod render;
+pub mod versions;

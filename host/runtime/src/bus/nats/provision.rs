@@ -14,6 +14,7 @@ use serde::Serialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 
 pub use self::remove::{RemoveOptions, remove};
+pub use self::streams::unread;
 use crate::nats::{ApiError, Nats};
 
 /// How a plan is applied. What is none stays as it is on what is there already; it is the server's default on what is new.

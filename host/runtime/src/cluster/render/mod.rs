@@ -60,7 +60,7 @@ pub fn render(topology: &Topology, plan: &Plan, options: &Options) -> Objects {
     }
     let mut services = vec![service::of_version(&scene)];
     if options.published {
-        services.push(service::active(topology, options));
+        services.push(active_entrypoint(&topology.version, &options.namespace));
     }
     Objects {
         service_account: service_account(&scene),
@@ -72,9 +72,9 @@ pub fn render(topology: &Topology, plan: &Plan, options: &Options) -> Objects {
     }
 }
 
-/// Service `active-entrypoint`, leading to the version: publishing replaces its selector in place.
-pub fn active_entrypoint(topology: &Topology, options: &Options) -> k8s_openapi::api::core::v1::Service {
-    service::active(topology, options)
+/// Service `active-entrypoint` of a namespace, leading to `version`: publishing another replaces its selector in place.
+pub fn active_entrypoint(version: &str, namespace: &str) -> k8s_openapi::api::core::v1::Service {
+    service::active(version, namespace)
 }
 
 /// Pods need no token: none of them speaks to the API.

@@ -3,9 +3,8 @@
 use k8s_openapi::api::core::v1::{Service, ServicePort, ServiceSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use krt::topology::Topology;
 
-use super::{Options, Scene, labels, pod};
+use super::{Scene, labels, pod};
 
 /// The Service of whichever version is published.
 pub const ACTIVE_ENTRYPOINT: &str = "active-entrypoint";
@@ -16,8 +15,8 @@ pub(super) fn of_version(scene: &Scene<'_>) -> Service {
 }
 
 /// Of a published version.
-pub(super) fn active(topology: &Topology, options: &Options) -> Service {
-    service(ACTIVE_ENTRYPOINT.to_owned(), &topology.version, &options.namespace)
+pub(super) fn active(version: &str, namespace: &str) -> Service {
+    service(ACTIVE_ENTRYPOINT.to_owned(), version, namespace)
 }
 
 fn service(name: String, version: &str, namespace: &str) -> Service {

@@ -45,7 +45,7 @@ fn publishing_adds_a_service_and_changes_nothing_else() {
     let mut published = rendered(&Options { published: true, ..options() });
     let active = published.services.pop().unwrap();
     assert_eq!(active.metadata.name.as_deref(), Some(ACTIVE_ENTRYPOINT));
-    assert_eq!(active, active_entrypoint(&topology(), &options()));
+    assert_eq!(active, active_entrypoint(&topology().version, &options().namespace));
     assert_eq!(published, started);
 }
 

@@ -250,6 +250,26 @@ fn merged(found: &Config, wanted: &Config, kind: Kind, options: &ApplyOptions) -
     (config != *found).then_some(config)
 }
 
+/// Durables of native nodes that nobody reads at this moment: runners of the original have no other sign of being ready.
+///
+/// # Errors
+/// See [`ProvisionError`].
+pub async fn unread(nats: &crate::nats::Nats, plan: &Plan) -> Result<Vec<String>, ProvisionError> {
+    let api = Api { nats, patience: Duration::ZERO };
+    let mut unread = Vec::new();
+    for stream in &plan.streams {
+        let mut planned = plan.durables.iter();
+        if !planned.any(|it| it.stream == stream.name && it.delivery == DeliveryMode::Push) {
+            continue;
+        }
+        let there = consumers(api, &stream.name).await?;
+        let read = |name: &str| there.iter().any(|info| info.name == name && info.push_bound);
+        let pushed = plan.durables.iter().filter(|it| it.stream == stream.name && it.delivery == DeliveryMode::Push);
+        unread.extend(pushed.filter(|durable| !read(&durable.name)).map(|durable| durable.name.clone()));
+    }
+    Ok(unread)
+}
+
 async fn info(api: Api<'_>, name: &str) -> Result<Option<Info>, ProvisionError> {
     let subject = format!("STREAM.INFO.{name}");
     match api.ask::<_, Info>(&subject, &()).await {

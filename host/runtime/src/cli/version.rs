@@ -1,0 +1,416 @@
+//! `krt deploy`, `start`, `stop`, `publish`, `unpublish`, `rollback`, `status`, `logs`, `delete`, `config`: versions on a
+//! cluster. They change the resource, and show what the operator makes of it.
+
+mod progress;
+mod show;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+
+use self::progress::{Goal, wait};
+use super::cluster::ClusterArgs;
+use super::variables::assignment;
+use super::{Globals, Output, logging, print};
+use crate::artifact::Reference;
+use crate::cluster::client::connect;
+use crate::cluster::crd::{ConfigEntry, KeyRef, Phase, State, ValueSource, Version, condition};
+use crate::cluster::versions::{LogOptions, Next, Versions};
+
+/// Which version, and how long to wait for it.
+#[derive(Debug, clap::Args)]
+pub(super) struct Target {
+    /// The version
+    version: String,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// Which namespace of which cluster.
+#[derive(Debug, clap::Args)]
+pub(super) struct Place {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The namespace [default: the context's]
+    #[arg(short, long, value_name = "NAME", help_heading = "Cluster")]
+    namespace: Option<String>,
+}
+
+/// How long to wait.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub(super) struct Waiting {
+    /// Seconds to wait until it is so
+    #[arg(long, value_name = "SECONDS", default_value_t = 300.0, value_parser = super::positive_seconds)]
+    timeout: f64,
+    /// Do not wait until it is so
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// Deploy a package that was pushed: make a version of it, or exchange the package of one that is stopped
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  krt deploy v2 nats://packages_team-a/0123…             as krt push prints it; stopped
+  krt deploy v2 nats://packages_team-a/0123… --start --config LEVEL=info
+  krt deploy v2 oci://registry.example/v@sha256:0123… --publish --config-secret API_KEY=mail/key")]
+pub(super) struct DeployArgs {
+    /// The version, as its manifest names it
+    version: String,
+    /// Where the package is, as `krt push` prints it
+    package: Reference,
+    /// Start it
+    #[arg(long, conflicts_with = "publish")]
+    start: bool,
+    /// Start and publish it
+    #[arg(long)]
+    publish: bool,
+    #[command(flatten)]
+    values: Values,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// Values of configuration variables.
+#[derive(Debug, clap::Args)]
+pub(super) struct Values {
+    /// A value for a configuration variable, in plain sight (repeatable)
+    #[arg(long = "config", value_name = "NAME=VALUE", value_parser = assignment)]
+    config: Vec<(String, String)>,
+    /// A configuration variable whose value is in a Secret (repeatable)
+    #[arg(long, value_name = "NAME=SECRET/KEY", value_parser = super::render::reference)]
+    config_secret: Vec<(String, crate::cluster::render::KeyRef)>,
+    /// A configuration variable whose value is in a ConfigMap (repeatable)
+    #[arg(long, value_name = "NAME=MAP/KEY", value_parser = super::render::reference)]
+    config_map: Vec<(String, crate::cluster::render::KeyRef)>,
+}
+
+/// Start a version: it answers on the Service of its name
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  krt start v2 -n team-a")]
+pub(super) struct StartArgs {
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Stop a version: what it has in hand is finished first
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  krt stop v1 -n team-a")]
+pub(super) struct StopArgs {
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Publish a version: active-entrypoint leads to it once it is ready
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  krt publish v2 -n team-a")]
+pub(super) struct PublishArgs {
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Unpublish a version: it stays started; the one that was published before it, if it still wants to be, is again
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  krt unpublish v2 -n team-a")]
+pub(super) struct UnpublishArgs {
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Publish the version again that was published before
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  krt rollback -n team-a                                  the one that was displaced last
+  krt rollback v1 -n team-a                               this one")]
+pub(super) struct RollbackArgs {
+    /// The version [default: the one that was displaced last]
+    version: Option<String>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    waiting: Waiting,
+}
+
+/// Delete a version: it is stopped, and nothing of it is left
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  krt delete v1 -n team-a")]
+pub(super) struct DeleteArgs {
+    #[command(flatten)]
+    target: Target,
+}
+
+/// Show versions: what is wanted, what is there, what is wrong
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  krt status -n team-a                                    all versions
+  krt status v2 -n team-a                                 one, with its nodes
+  krt status v2 -w                                        whenever it changes")]
+pub(super) struct StatusArgs {
+    /// The version [default: all]
+    version: Option<String>,
+    /// Show it whenever it changes
+    #[arg(short, long, requires = "version")]
+    watch: bool,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Show what the pods of a version log
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:
+  krt logs v2 -n team-a
+  krt logs v2 -f --node etl
+  krt logs v2 --request 4f7c…                             lines that name a request")]
+pub(super) struct LogsArgs {
+    /// The version
+    version: String,
+    /// Go on with what is logged from now on
+    #[arg(short, long)]
+    follow: bool,
+    /// Only of this node: its name, WORKFLOW/NODE or `entrypoint`
+    #[arg(long, value_name = "NODE")]
+    node: Option<String>,
+    /// Only lines that name this request
+    #[arg(long, value_name = "ID")]
+    request: Option<String>,
+    /// Lines of the past for each pod
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
+    tail: Option<i64>,
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Set values of a version's configuration variables: its pods are exchanged one after the other
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example:\n  krt config set v2 LEVEL=debug -n team-a")]
+pub(super) struct ConfigArgs {
+    #[command(subcommand)]
+    action: ConfigAction,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum ConfigAction {
+    /// Set values; the others stay
+    #[command(
+        after_help = "Example:\n  krt config set v2 LEVEL=debug\n  krt config set v2 --config-secret API_KEY=mail/key"
+    )]
+    Set {
+        /// The version
+        version: String,
+        /// A value
+        #[arg(value_name = "NAME=VALUE", value_parser = assignment)]
+        values: Vec<(String, String)>,
+        #[command(flatten)]
+        more: Values,
+        #[command(flatten)]
+        place: Place,
+        #[command(flatten)]
+        waiting: Waiting,
+    },
+}
+
+impl Values {
+    fn entries(&self) -> Vec<ConfigEntry> {
+        let plain = |(name, value): &(String, String)| ConfigEntry {
+            name: name.clone(),
+            value: Some(value.clone()),
+            value_from: None,
+        };
+        let key = |key: &crate::cluster::render::KeyRef| Some(KeyRef { name: key.name.clone(), key: key.key.clone() });
+        let from = |name: &String, source| ConfigEntry { name: name.clone(), value: None, value_from: Some(source) };
+        let mut entries: Vec<ConfigEntry> = self.config.iter().map(plain).collect();
+        for (name, it) in &self.config_secret {
+            entries.push(from(name, ValueSource { secret_key_ref: key(it), ..ValueSource::default() }));
+        }
+        for (name, it) in &self.config_map {
+            entries.push(from(name, ValueSource { config_map_key_ref: key(it), ..ValueSource::default() }));
+        }
+        entries
+    }
+}
+
+impl Place {
+    async fn versions(&self) -> anyhow::Result<Versions> {
+        let connection = connect(&self.cluster.options()).await?;
+        let namespace = self.namespace.clone().unwrap_or_else(|| connection.namespace.clone());
+        Ok(Versions::new(&connection, &namespace))
+    }
+}
+
+impl Waiting {
+    fn patience(self) -> Option<Duration> {
+        (!self.no_wait).then(|| Duration::from_secs_f64(self.timeout))
+    }
+}
+
+pub(super) fn deploy(args: DeployArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    if !args.package.is_pinned() {
+        bail!("{} may come to mean another package: add its @sha256:DIGEST, which krt push prints", args.package);
+    }
+    let state = match (args.publish, args.start) {
+        (true, _) => State::Published,
+        (false, true) => State::Started,
+        (false, false) => State::Stopped,
+    };
+    block_on(globals, async {
+        let versions = args.place.versions().await?;
+        versions.deploy(&args.version, &args.package.to_string(), state, &args.values.entries()).await?;
+        wait(&versions, &args.version, Goal::Settled, args.waiting.patience(), globals).await
+    })
+}
+
+pub(super) fn start(args: StartArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    want(&args.target, State::Started, globals)
+}
+
+pub(super) fn stop(args: StopArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    want(&args.target, State::Stopped, globals)
+}
+
+pub(super) fn publish(args: PublishArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    block_on(globals, async {
+        let versions = args.target.place.versions().await?;
+        publish_one(&versions, &args.target.version, args.target.waiting, globals).await
+    })
+}
+
+pub(super) fn unpublish(args: UnpublishArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    want(&args.target, State::Started, globals)
+}
+
+pub(super) fn rollback(args: RollbackArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    block_on(globals, async {
+        let versions = args.place.versions().await?;
+        let name = match args.version {
+            Some(name) => name,
+            None => {
+                let all = versions.list().await?;
+                displaced(&all).context("no version was displaced: name the one to publish")?.to_owned()
+            }
+        };
+        publish_one(&versions, &name, args.waiting, globals).await
+    })
+}
+
+pub(super) fn delete(args: DeleteArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    block_on(globals, async {
+        let versions = args.target.place.versions().await?;
+        versions.delete(&args.target.version).await?;
+        wait(&versions, &args.target.version, Goal::Gone, args.target.waiting.patience(), globals).await
+    })
+}
+
+pub(super) fn status(args: StatusArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    block_on(globals, async {
+        let versions = args.place.versions().await?;
+        let Some(name) = &args.version else {
+            let all = versions.list().await?;
+            match globals.output {
+                Output::Json => print::json(&all.iter().map(show::json).collect::<Vec<_>>())?,
+                Output::Text => print::out(&show::table(&all))?,
+            }
+            return Ok(ExitCode::SUCCESS);
+        };
+        let version = versions.get(name).await?;
+        if !args.watch {
+            match globals.output {
+                Output::Json => print::json(&show::json(&version))?,
+                Output::Text => print::out(&show::one(&version))?,
+            }
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut printed = Ok(());
+        let see = |version: Option<&Version>| {
+            let Some(version) = version else { return Next::Enough };
+            printed = match globals.output {
+                Output::Json => print::out(&format!("{}\n", show::json(version))),
+                Output::Text => print::out(&format!("{}\n", show::one(version))),
+            };
+            if printed.is_ok() { Next::Watch } else { Next::Enough }
+        };
+        versions.follow(name, see).await?;
+        printed.map(|()| ExitCode::SUCCESS)
+    })
+}
+
+pub(super) fn logs(args: LogsArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    block_on(globals, async {
+        let versions = args.place.versions().await?;
+        let options = LogOptions { follow: args.follow, node: args.node.clone(), tail: args.tail };
+        let mut printed = Ok(());
+        let see = |line: crate::cluster::versions::LogLine| {
+            if printed.is_err() || args.request.as_ref().is_some_and(|id| !line.text.contains(id.as_str())) {
+                return;
+            }
+            printed = match globals.output {
+                Output::Json => {
+                    let value = serde_json::json!({ "node": line.node, "pod": line.pod, "line": line.text });
+                    print::out(&format!("{value}\n"))
+                }
+                Output::Text => print::out(&format!("{}  {}\n", line.node, line.text)),
+            };
+        };
+        versions.logs(&args.version, &options, see).await?;
+        printed.map(|()| ExitCode::SUCCESS)
+    })
+}
+
+pub(super) fn config(args: ConfigArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
+    let ConfigAction::Set { version, values, more, place, waiting } = args.action;
+    let mut more = more;
+    more.config.extend(values);
+    let entries = more.entries();
+    if entries.is_empty() {
+        bail!("which values? Say NAME=VALUE, --config-secret NAME=SECRET/KEY or --config-map NAME=MAP/KEY");
+    }
+    block_on(globals, async {
+        let versions = place.versions().await?;
+        versions.configure(&version, &entries).await?;
+        wait(&versions, &version, Goal::Settled, waiting.patience(), globals).await
+    })
+}
+
+fn want(target: &Target, state: State, globals: &Globals) -> anyhow::Result<ExitCode> {
+    block_on(globals, async {
+        let versions = target.place.versions().await?;
+        versions.want(&target.version, state).await?;
+        wait(&versions, &target.version, Goal::Settled, target.waiting.patience(), globals).await
+    })
+}
+
+async fn publish_one(versions: &Versions, name: &str, waiting: Waiting, globals: &Globals) -> anyhow::Result<ExitCode> {
+    let version = versions.get(name).await?;
+    if is_displaced(&version) {
+        // It has been asked for before, and another after it: it is to be asked for anew.
+        versions.want(name, State::Started).await?;
+        wait(versions, name, Goal::NotAskedFor, waiting.patience().or(Some(Duration::from_secs(30))), globals).await?;
+    }
+    versions.want(name, State::Published).await?;
+    wait(versions, name, Goal::Settled, waiting.patience(), globals).await
+}
+
+fn is_displaced(version: &Version) -> bool {
+    let status = version.status.as_ref().filter(|status| status.phase != Phase::Published);
+    version.spec.state == State::Published
+        && status.is_some_and(|status| condition(status, "Published").is_some_and(|it| it.reason == "Displaced"))
+}
+
+/// The version that was published last of those that are not any more.
+fn displaced(all: &[Version]) -> Option<&str> {
+    let since = |version: &Version| {
+        let published = condition(version.status.as_ref()?, "Published")?;
+        Some(published.last_transition_time.0)
+    };
+    let last = all.iter().filter(|version| is_displaced(version)).max_by_key(|version| since(version))?;
+    last.metadata.name.as_deref()
+}
+
+fn block_on(globals: &Globals, work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    logging::install(globals, false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting a thread")?;
+    runtime.block_on(work)
+}

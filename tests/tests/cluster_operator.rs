@@ -1,0 +1,200 @@
+//! Operators that are killed, compete, lose NATS or find nonsense: what is wanted comes about all the same, and what is wrong is
+//! told in one line.
+
+use std::time::Duration;
+
+use e2e::cluster::ground::{Ground, PATIENCE, Sample};
+use e2e::cluster::kubelet::Fate;
+use e2e::process::Process;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Namespace, Service};
+use krt_host::cluster::crd::{Phase, State, Version, condition};
+use kube::api::{Api, DeleteParams};
+use kube::runtime::wait::await_condition;
+use serde_json::json;
+
+/// Waits until an object is so, or is not there.
+async fn when<K>(ground: &Ground, name: &str, is: impl Fn(Option<&K>) -> bool)
+where
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned
+        + Send
+        + 'static,
+{
+    let waited = tokio::time::timeout(PATIENCE, await_condition(ground.space.api::<K>(), name, is)).await;
+    let _ = waited.unwrap_or_else(|_| panic!("{name}: {}", ground.space.kubectl(&["describe", "version", "v1"])));
+}
+
+/// SIGKILL, and another in its place.
+fn again(operator: &mut Process) {
+    operator.kill_and_start();
+    operator.events().ready();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_is_killed_at_any_step_is_replaced_by_one_that_goes_on() {
+    let Some(ground) = Ground::new("killed").await else { return };
+    let mut operator = ground.operator();
+    ground.deploy("v1", State::Published).await;
+    when::<Version>(&ground, "v1", |it| it.is_some_and(|it| it.metadata.finalizers.is_some())).await;
+    again(&mut operator);
+    when::<Version>(&ground, "v1", |it| it.and_then(|it| it.status.as_ref()).is_some_and(|it| it.bus.is_some())).await;
+    again(&mut operator);
+    when::<Deployment>(&ground, "v1-go-etl", |it| it.is_some()).await;
+    again(&mut operator);
+    when::<Service>(&ground, "v1", |it| it.is_some()).await;
+    again(&mut operator);
+    when::<Service>(&ground, "active-entrypoint", |it| it.is_some()).await;
+    again(&mut operator);
+    ground.phase("v1", Phase::Published).await;
+
+    ground.delete("v1").await;
+    when::<Service>(&ground, "active-entrypoint", |it| it.is_none()).await;
+    again(&mut operator);
+    when::<Service>(&ground, "v1", |it| it.is_none()).await;
+    again(&mut operator);
+    when::<Deployment>(&ground, "v1-entrypoint", |it| it.is_none()).await;
+    again(&mut operator);
+    when::<Deployment>(&ground, "v1-go-etl", |it| it.is_none()).await;
+    again(&mut operator);
+    ground.gone("v1").await;
+    assert_eq!(ground.objects(), [""; 0]);
+    assert_eq!(ground.streams().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_operators_one_works_and_the_other_takes_over() {
+    let Some(ground) = Ground::new("two").await else { return };
+    let mut first = ground.operator_with(&["--lease-namespace", &ground.space.name, "--identity", "first"]);
+    let held = |by: &'static str| {
+        move |lease: Option<&Lease>| {
+            let holder = lease.and_then(|it| it.spec.as_ref()).and_then(|it| it.holder_identity.as_deref());
+            holder == Some(by)
+        }
+    };
+    when::<Lease>(&ground, "krt-operator", held("first")).await;
+    let second = ground.operator_with(&["--lease-namespace", &ground.space.name, "--identity", "second"]);
+    ground.deploy("v1", State::Started).await;
+    ground.phase("v1", Phase::Started).await;
+    when::<Lease>(&ground, "krt-operator", held("first")).await;
+    first.kill();
+    when::<Lease>(&ground, "krt-operator", held("second")).await;
+    ground.want("v1", State::Published).await;
+    ground.phase("v1", Phase::Published).await;
+    // Who is told to end gives it back: nobody waits for it to expire.
+    assert!(second.stop().success());
+    when::<Lease>(&ground, "krt-operator", |it| {
+        it.and_then(|it| it.spec.as_ref()).is_some_and(|it| it.holder_identity.is_none())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_wrong_is_told_in_one_line_and_undone_when_the_user_goes_back() {
+    let Some(ground) = Ground::new("wrong").await else { return };
+    let _operator = ground.operator();
+    let broken = Sample::named("v1").manifest().replace("subscriptions: [etl]", "subscriptions: [elt]");
+    let reference = ground.push_text(&broken).await;
+    ground.create("v1", &reference, State::Started).await;
+    let invalid = ground.degraded("v1", "ManifestInvalid").await;
+    let problem = invalid.problems.iter().find(|it| it.code == "unknown-subscription").expect("the problem");
+    assert_eq!((problem.file.as_str(), problem.line > 0, problem.column > 0), ("krt.yml", true, true));
+    assert!(invalid.message.starts_with("krt.yml:"), "{}", invalid.message);
+    assert!(ground.space.kubectl(&["describe", "version", "v1"]).contains(&invalid.message));
+
+    let module = wat::parse_str("(module)").expect("valid text");
+    let reference = ground.push_files(&Sample::named("v2").manifest(), &module).await;
+    ground.create("v2", &reference, State::Started).await;
+    let rejected = ground.degraded("v2", "ComponentRejected").await;
+    assert!(rejected.message.starts_with("bin/node.wasm: "), "{}", rejected.message);
+
+    let kubelet = &ground.space.cluster.kubelet;
+    kubelet.fate(&ground.space.name, "v3-go-etl", Fate::ImagePull);
+    ground.deploy("v3", State::Started).await;
+    let pulling = ground.degraded("v3", "ImagePull").await;
+    assert_eq!(pulling.phase, Phase::Failed);
+    assert!(pulling.message.starts_with("go/etl: Back-off pulling image"), "{}", pulling.message);
+    assert_eq!(ground.leads("v3").await, None, "nobody is sent to it");
+    kubelet.fate(&ground.space.name, "v3-go-etl", Fate::CrashLoop);
+    let crashing = ground.degraded("v3", "CrashLoop").await;
+    assert!(crashing.message.contains("this is what the program said last"), "{}", crashing.message);
+    ground.want("v3", State::Stopped).await;
+    ground.phase("v3", Phase::Stopped).await;
+    assert_eq!(ground.objects(), [""; 0]);
+
+    let nowhere = format!("nats://packages/{}", "0".repeat(64));
+    ground.create("v4", &nowhere, State::Started).await;
+    ground.degraded("v4", "PackageUnavailable").await;
+    for name in ["v1", "v2", "v3", "v4"] {
+        ground.delete(name).await;
+        ground.gone(name).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_quota_and_a_bus_that_is_away_are_told_and_mend_by_themselves() {
+    let Some(mut ground) = Ground::new("mends").await else { return };
+    let _operator = ground.operator();
+    ground.space.kubectl(&["create", "quota", "small", "--hard=pods=2"]);
+    ground.deploy("v1", State::Started).await;
+    let exceeded = ground.degraded("v1", "QuotaExceeded").await;
+    assert!(exceeded.message.contains("exceeded quota"), "{}", exceeded.message);
+    ground.space.kubectl(&["delete", "quota", "small"]);
+    ground.space.kubectl(&["rollout", "restart", "deployment"]);
+    ground.phase("v1", Phase::Started).await;
+
+    let reference = ground.push(&Sample::named("v2")).await;
+    ground.nats.kill();
+    ground.create("v2", &reference, State::Started).await;
+    let away = ground
+        .until("v2", |status| {
+            condition(status, "Degraded").is_some_and(|it| it.status == "True" && it.message.contains("127.0.0.1"))
+        })
+        .await;
+    assert!(!away.message.is_empty());
+    ground.nats.restart();
+    ground.phase("v2", Phase::Started).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_is_deleted_goes_and_takes_the_streams_along() {
+    let Some(ground) = Ground::new("leaves").await else { return };
+    // The Lease stands elsewhere: one in the namespace would go with it.
+    let _operator = ground.operator_with(&["--lease", &ground.space.name, "--lease-namespace", "default"]);
+    ground.deploy("v1", State::Published).await;
+    ground.phase("v1", Phase::Published).await;
+    let namespaces: Api<Namespace> = Api::all(ground.space.client.clone());
+    namespaces.delete(&ground.space.name, &DeleteParams::default()).await.expect("deleted");
+    let gone = await_condition(namespaces, &ground.space.name, |it: Option<&Namespace>| it.is_none());
+    let gone = tokio::time::timeout(PATIENCE, gone).await;
+    assert!(gone.is_ok(), "{}", ground.space.kubectl(&["get", "versions,all", "-o", "yaml"]));
+    assert_eq!(ground.streams().await, [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_operator_that_has_nothing_to_do_writes_nothing() {
+    let Some(ground) = Ground::new("idle").await else { return };
+    let _operator = ground.operator();
+    ground.deploy("v1", State::Published).await;
+    ground.until("v1", |it| condition(it, "Published").is_some_and(|it| it.status == "True")).await;
+    let everything = "versions,deployments,services,configmaps,serviceaccounts,networkpolicies";
+    let versions = || {
+        ground.space.kubectl(&[
+            "get",
+            everything,
+            "-o",
+            "jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}\n{end}",
+        ])
+    };
+    // What the last step changed comes back as events; looking at them is done when a change that it need not answer is.
+    ground.patch("v1", json!({ "metadata": { "labels": { "looked": "at" } } })).await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = versions();
+    ground.space.kubectl(&["annotate", "deployment", "v1-go-etl", "looked=at"]);
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let differ: Vec<String> = versions().lines().filter(|line| !before.contains(*line)).map(str::to_owned).collect();
+    assert!(differ.iter().all(|line| line.starts_with("Deployment/v1-go-etl ")), "{differ:?}");
+}
