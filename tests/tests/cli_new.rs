@@ -181,9 +181,11 @@ workflows:
     assert!(fs::read_to_string(version.join("greeting.proto")).expect("a proto").contains("package greeting;"));
     add("two");
     let text = fs::read_to_string(version.join("krt.yml")).expect("a manifest");
+    // What the till sends is not known, so nothing speaks against it.
+    let types = "types: { accepts: greeting.Greeting, emits: greeting.Answer }";
     let entry = |node: &str| {
         format!(
-            "      - name: {node}\n        src: bin/{node}.wasm\n        wasm: {{ build: {node} }}\n        subscriptions: [\"till\"]\n"
+            "      - name: {node}\n        src: bin/{node}.wasm\n        wasm: {{ build: {node} }}\n        subscriptions: [\"till\"]\n        {types}\n"
         )
     };
     assert_eq!(text, format!("{manifest}{}{}", entry("one"), entry("two")));
