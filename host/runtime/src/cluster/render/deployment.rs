@@ -132,6 +132,7 @@ fn native(scene: &Scene<'_>, workflow: &Workflow, node: &Node, image: &str) -> P
         env_from: environment::values(scene),
         resources: Some(if node.gpu { pod::with_gpu(resources) } else { resources }),
         security_context: Some(pod::unconfined(options.images.native_user)),
+        termination_message_policy: Some(pod::LAST_WORDS.to_owned()),
         volume_mounts: Some(vec![pod::mount("krt-base-path", pod::PACKAGE, true), log_mount]),
         ..Container::default()
     };

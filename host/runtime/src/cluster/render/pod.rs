@@ -40,6 +40,9 @@ pub(super) const SPARE: Duration = Duration::from_secs(10);
 /// krt's own default for a node, and the longest that a pod holds up a drain for its sake.
 const GRACE: std::ops::RangeInclusive<Duration> = Duration::from_secs(20)..=Duration::from_secs(600);
 
+/// What a container that failed said last stands in its pod's status, where a person looks first.
+pub(super) const LAST_WORDS: &str = "FallbackToLogsOnError";
+
 const MIB: u64 = 1 << 20;
 
 /// How long what a node has in hand may take when it stops: as long as a message may.
@@ -91,6 +94,7 @@ pub(super) fn of_krt(scene: &Scene<'_>, name: String, args: Vec<String>) -> Cont
         image_pull_policy: scene.options.images.pull_policy.clone(),
         args: Some(args),
         security_context: Some(confined()),
+        termination_message_policy: Some(LAST_WORDS.to_owned()),
         volume_mounts: Some(mounts),
         ..Container::default()
     }
