@@ -9,6 +9,7 @@ mod containment;
 mod front;
 mod guests;
 mod hops;
+mod languages;
 mod nodes;
 mod process;
 mod runs;
@@ -33,6 +34,8 @@ fn main() -> anyhow::Result<()> {
         ("hops", hops::run),
         ("front", front::run),
         ("runs", runs::run),
+        ("languages", languages::engine),
+        ("native", languages::native),
     ] {
         if wanted(name) {
             let table = bench(&guests)?.to_string();

@@ -2,10 +2,12 @@
 //! the benchmark itself. Wasm nodes beside the Go and Python nodes of the tests, which stand for the original's.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use async_nats::jetstream::{self, consumer};
+use bytes::Bytes;
 use e2e::interop::probe::{self, Flow, Job, Kind};
 use e2e::interop::{Tools, tools};
 use e2e::nats::Server;
@@ -35,38 +37,81 @@ pub(crate) fn run(_: &Guests) -> anyhow::Result<Table> {
     );
     let mut wasm = None;
     for (name, kind) in [("wasm", Kind::Wasm), ("Go", Kind::Go), ("Python", Kind::Python)] {
-        let (rate, mut latency) = runtime.block_on(stage(&tools, &server, kind))?;
-        let wasm = *wasm.get_or_insert(rate);
-        latency.sort_unstable();
-        let ms = |share: f64| {
-            let index = ((latency.len() - 1) as f64 * share) as usize;
-            format!("{:.1} ms", latency[index].as_secs_f64() * 1e3)
+        let version = probe::version(&tools, &[Flow::line("Line", &[kind; 3])]);
+        let runtime_id = format!("{kind:?}").to_lowercase();
+        let stage = Stage {
+            version: version.path(),
+            runtime_id: &runtime_id,
+            stream: format!("{runtime_id}_probe_Line"),
+            answers: "n2",
+            type_url: "type.googleapis.com/main.Job",
+            request: Job { data: vec![7; 1024].into(), ..Job::default() }.encode_to_vec().into(),
         };
-        table.row(&[name.to_owned(), format!("{rate:.0}"), ms(0.5), ms(0.99), format!("{:.1}", wasm / rate)]);
+        let measured = runtime.block_on(self::stage(&tools, &server, &stage))?;
+        let wasm = *wasm.get_or_insert(measured.rate);
+        table.row(&[
+            name.to_owned(),
+            format!("{:.0}", measured.rate),
+            measured.latency(0.5),
+            measured.latency(0.99),
+            format!("{:.1}", wasm / measured.rate),
+        ]);
     }
     Ok(table)
 }
 
-async fn stage(tools: &Tools, server: &Server, kind: Kind) -> anyhow::Result<(f64, Vec<Duration>)> {
-    let version = probe::version(tools, &[Flow::line("Line", &[kind; 3])]);
-    let runtime_id = format!("{kind:?}").to_lowercase();
+/// What one stage runs.
+pub(crate) struct Stage<'a> {
+    /// The folder of the version, built.
+    pub(crate) version: &'a Path,
+    /// Its names on the server: another for each stage.
+    pub(crate) runtime_id: &'a str,
+    /// The stream of its workflow.
+    pub(crate) stream: String,
+    /// The node whose messages are the answers.
+    pub(crate) answers: &'a str,
+    /// Of a request.
+    pub(crate) type_url: &'a str,
+    /// A request's bytes.
+    pub(crate) request: Bytes,
+}
+
+/// What came of it.
+pub(crate) struct Measured {
+    /// Runs a second.
+    pub(crate) rate: f64,
+    /// Of every run, in order of length.
+    latency: Vec<Duration>,
+}
+
+impl Measured {
+    /// What this share of the runs stayed within.
+    pub(crate) fn latency(&self, share: f64) -> String {
+        let index = ((self.latency.len() - 1) as f64 * share) as usize;
+        format!("{:.1} ms", self.latency[index].as_secs_f64() * 1e3)
+    }
+}
+
+/// Runs a version, with [`IN_FLIGHT`] requests under way for [`STAGE`].
+///
+/// # Errors
+/// A run failed or got lost.
+pub(crate) async fn stage(tools: &Tools, server: &Server, stage: &Stage<'_>) -> anyhow::Result<Measured> {
     let url = server.url();
     let mut arguments = tools.runners();
-    arguments.extend(["--nats".to_owned(), url.clone(), "--runtime-id".to_owned(), runtime_id.clone()]);
+    arguments.extend(["--nats".to_owned(), url.clone(), "--runtime-id".to_owned(), stage.runtime_id.to_owned()]);
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let running = Running::start(version.path(), &arguments);
+    let running = Running::start(stage.version, &arguments);
     let context = jetstream::new(async_nats::connect(&url).await?);
-    let stream = format!("{runtime_id}_probe_Line");
-    let request_subject = krt::names::entrypoint_subject(&stream);
+    let request_subject = krt::names::entrypoint_subject(&stage.stream);
     let config = consumer::pull::Config {
-        filter_subject: format!("{stream}.n2"),
+        filter_subject: format!("{}.{}", stage.stream, stage.answers),
         deliver_policy: consumer::DeliverPolicy::New,
         ack_policy: consumer::AckPolicy::None,
         ..Default::default()
     };
-    let answers = context.create_consumer_on_stream(config, &stream).await?;
+    let answers = context.create_consumer_on_stream(config, &stage.stream).await?;
     let mut answers = answers.stream().max_messages_per_batch(256).messages().await?;
-    let job = Job { data: vec![7; 1024].into(), ..Job::default() };
     let (mut under_way, mut next, mut latency) = (HashMap::new(), 0_u64, Vec::new());
     let start = Instant::now();
     loop {
@@ -77,8 +122,8 @@ async fn stage(tools: &Tools, server: &Server, kind: Kind) -> anyhow::Result<(f6
                 from_node: krt::names::ENTRYPOINT.to_owned(),
                 message_type: MessageType::Ok,
                 payload: Some(Payload {
-                    type_url: "type.googleapis.com/main.Job".to_owned(),
-                    data: job.encode_to_vec().into(),
+                    type_url: stage.type_url.to_owned(),
+                    data: stage.request.clone(),
                 }),
                 error: String::new(),
             };
@@ -99,5 +144,6 @@ async fn stage(tools: &Tools, server: &Server, kind: Kind) -> anyhow::Result<(f6
     }
     let rate = latency.len() as f64 / start.elapsed().as_secs_f64();
     anyhow::ensure!(running.stop().success(), "krt run did not end well");
-    Ok((rate, latency))
+    latency.sort_unstable();
+    Ok(Measured { rate, latency })
 }

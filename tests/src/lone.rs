@@ -33,6 +33,44 @@ struct NoKeys;
 /// Takes measurements and forgets them.
 struct Nowhere;
 
+/// What a node by itself is made with.
+pub struct Parts {
+    wasm: Wasm,
+    metrics: Arc<Metrics>,
+}
+
+impl Parts {
+    /// With these settings.
+    pub fn new(wasm: Wasm) -> Self {
+        Self { wasm, metrics: Arc::new(Metrics::default()) }
+    }
+
+    /// As the engine takes them: stores without a key, measurements that nobody keeps.
+    pub fn options(&self) -> NodeOptions {
+        let keys: Arc<dyn KeyValue> = Arc::new(NoKeys);
+        NodeOptions {
+            identity: Identity {
+                runtime_id: "lone".to_owned(),
+                version: "lone".to_owned(),
+                version_id: "lone".to_owned(),
+                workflow: "lone".to_owned(),
+                node: "lone".to_owned(),
+            },
+            wasm: self.wasm.clone(),
+            replicas: 1,
+            environment: Vec::new(),
+            package: None,
+            max_payload: 1 << 20,
+            configuration: Configuration { node: keys.clone(), workflow: keys.clone(), project: keys },
+            object_store: None,
+            database: Default::default(),
+            measurements: Arc::new(Nowhere),
+            metrics: self.metrics.clone(),
+            limits: Limits::default(),
+        }
+    }
+}
+
 impl Lone {
     /// Loads a component and starts a node of it. `cache`: where the engine keeps machine code.
     ///
@@ -44,29 +82,9 @@ impl Lone {
     pub async fn start(component: &[u8], wasm: Wasm, cache: Option<std::path::PathBuf>) -> Result<Self, StartError> {
         let engine = Engine::new(EngineOptions { cache, max_instances: 16 }).expect("an engine starts");
         let component = engine.load("node.wasm", component).expect("a component");
-        let keys: Arc<dyn KeyValue> = Arc::new(NoKeys);
-        let metrics = Arc::new(Metrics::default());
-        let options = NodeOptions {
-            identity: Identity {
-                runtime_id: "lone".to_owned(),
-                version: "lone".to_owned(),
-                version_id: "lone".to_owned(),
-                workflow: "lone".to_owned(),
-                node: "lone".to_owned(),
-            },
-            wasm,
-            replicas: 1,
-            environment: Vec::new(),
-            package: None,
-            max_payload: 1 << 20,
-            configuration: Configuration { node: keys.clone(), workflow: keys.clone(), project: keys },
-            object_store: None,
-            database: Default::default(),
-            measurements: Arc::new(Nowhere),
-            metrics: metrics.clone(),
-            limits: Limits::default(),
-        };
-        let node = engine.node(&component, options).await?;
+        let parts = Parts::new(wasm);
+        let metrics = parts.metrics.clone();
+        let node = engine.node(&component, parts.options()).await?;
         let bus = Arc::new(Sent::default());
         let outbox = Arc::new(OutboxOptions {
             bus: bus.clone(),
