@@ -5,6 +5,7 @@ The classes with `Async` in front are what `async` handlers get: the same, but w
 
 from __future__ import annotations
 
+import builtins
 import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Awaitable, Generator, Generic, Mapping, TypeVar
@@ -119,7 +120,7 @@ class ObjectStore(_Part):
         """
         self._host.save_object(text(key, "a name"), data(payload, "an object"))
 
-    def list(self, pattern: str | None = None) -> list[str]:
+    def list(self, pattern: str | None = None) -> builtins.list[str]:
         """All names, or those in which the regular expression is found; sorted.
 
         Raises:
