@@ -121,10 +121,7 @@ pub(crate) async fn stage(tools: &Tools, server: &Server, stage: &Stage<'_>) -> 
                 request_id: id.clone(),
                 from_node: krt::names::ENTRYPOINT.to_owned(),
                 message_type: MessageType::Ok,
-                payload: Some(Payload {
-                    type_url: stage.type_url.to_owned(),
-                    data: stage.request.clone(),
-                }),
+                payload: Some(Payload { type_url: stage.type_url.to_owned(), data: stage.request.clone() }),
                 error: String::new(),
             };
             // Its acknowledgement is not awaited: the answer says as much.

@@ -13,6 +13,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::{DescriptorPool, MethodDescriptor, ServiceDescriptor};
+use prost_types::{FileDescriptorSet, SourceCodeInfo};
 
 use crate::files::Files;
 use crate::problem::Problem;
@@ -27,6 +28,8 @@ pub struct Proto {
     pub pool: DescriptorPool,
     path: String,
     sources: BTreeMap<String, String>,
+    /// What the package's own files say beside their definitions: the pool does without.
+    comments: BTreeMap<String, SourceCodeInfo>,
 }
 
 /// The facts of one method.
@@ -85,6 +88,15 @@ impl Proto {
     /// The `google.protobuf.FileDescriptorSet` of all files, encoded.
     pub fn descriptor_set_bytes(&self) -> Vec<u8> {
         self.pool.encode_to_vec()
+    }
+
+    /// The descriptors of all files, imported ones first, with the comments of the package's own: what generators of code want.
+    pub fn commented(&self) -> FileDescriptorSet {
+        let described = |file: &prost_types::FileDescriptorProto| {
+            let source_code_info = self.comments.get(file.name()).cloned();
+            prost_types::FileDescriptorProto { source_code_info, ..file.clone() }
+        };
+        FileDescriptorSet { file: self.pool.file_descriptor_protos().map(described).collect() }
     }
 
     /// The package's own proto files: path and text.

@@ -46,6 +46,8 @@ pub(crate) struct Answer {
 
 /// The version, running.
 pub(crate) struct World {
+    /// The largest difference, in nanoseconds, between a time that this guest gave and the one that arrived.
+    pub times_within: u128,
     version: PathBuf,
     threads: tokio::runtime::Runtime,
     caller: Caller,
@@ -70,7 +72,7 @@ pub(crate) fn command(name: &str, args: &[&str]) -> Command {
 
 impl World {
     /// Runs the built version in `version` and waits until it is ready.
-    pub(crate) fn start(version: &Path, init: &str) -> anyhow::Result<Self> {
+    pub(crate) fn start(version: &Path, init: &str, times_within: u128) -> anyhow::Result<Self> {
         let (reader, writer) = std::io::pipe()?;
         let influx = Influx::start();
         let uri = influx.uri();
@@ -85,7 +87,7 @@ impl World {
         let running = Running::start_with(version, &arguments, writer.into());
         let threads = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
         let caller = threads.block_on(Caller::connect(&running.grpc))?;
-        Ok(Self { version: version.to_owned(), threads, caller, running, log, influx })
+        Ok(Self { times_within, version: version.to_owned(), threads, caller, running, log, influx })
     }
 
     /// The answer of the workflow of `method`, which must come.
@@ -138,7 +140,7 @@ impl World {
 
     /// Another one of the same version.
     pub(crate) fn another(&self, init: &str) -> anyhow::Result<Self> {
-        Self::start(&self.version, init)
+        Self::start(&self.version, init, self.times_within)
     }
 
     /// Ends the version: whether that went well.

@@ -42,10 +42,10 @@ pub(super) fn load(files: &dyn Files, path: &str) -> Result<Proto, Vec<Problem>>
         return Err(loader.problems);
     }
     let order = loader.in_order(&path)?;
-    let mut pool = DescriptorPool::new();
+    let (mut pool, mut comments) = (DescriptorPool::new(), BTreeMap::new());
     for name in order {
         let Some(parsed) = loader.parsed.get_mut(&name) else { continue };
-        let descriptor = std::mem::take(&mut parsed.descriptor);
+        let mut descriptor = std::mem::take(&mut parsed.descriptor);
         // Without: searching it for the place of each error takes hours on a file of 1 MiB that is all errors.
         let bare = FileDescriptorProto { source_code_info: None, ..descriptor.clone() };
         if let Err(error) = pool.add_file_descriptor_proto(bare) {
@@ -59,10 +59,13 @@ pub(super) fn load(files: &dyn Files, path: &str) -> Result<Proto, Vec<Problem>>
                 )],
             });
         }
+        if let (Some(_), Some(info)) = (&parsed.source, descriptor.source_code_info.take()) {
+            comments.insert(name, info);
+        }
     }
     let sources = loader.parsed.into_iter().filter_map(|(path, parsed)| Some((path, parsed.source?.text().to_owned())));
     let sources: BTreeMap<_, _> = sources.collect();
-    Ok(Proto { pool, path, sources })
+    Ok(Proto { pool, path, sources, comments })
 }
 
 pub(super) fn message_names(files: &dyn Files, paths: &[String]) -> Result<BTreeSet<String>, Vec<Problem>> {

@@ -325,3 +325,14 @@ fn a_proto_changed_anywhere_never_panics() {
         let _ = load(&[("a.proto", &text)]);
     }
 }
+
+#[test]
+fn what_generators_of_code_read_has_the_comments_of_the_packages_files() {
+    let text = "syntax = \"proto3\";\nimport \"google/protobuf/any.proto\";\n// A mail.\nmessage Mail { google.protobuf.Any any = 1; }\n";
+    let set = load(&[("a.proto", text)]).unwrap().commented();
+    let names: Vec<_> = set.file.iter().map(|file| file.name()).collect();
+    assert_eq!(names.last(), Some(&"a.proto"), "after what it imports: {names:?}");
+    let comments: Vec<_> =
+        set.file.iter().flat_map(|file| &file.source_code_info).flat_map(|info| &info.location).collect();
+    assert!(comments.iter().any(|location| location.leading_comments() == " A mail.\n"), "{comments:?}");
+}

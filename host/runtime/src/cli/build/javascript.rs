@@ -13,6 +13,7 @@ use std::process::Command;
 use anyhow::Context as _;
 use krt::problem::Source;
 use krt::proto::Proto;
+use prost_reflect::prost::Message as _;
 use serde::Deserialize;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -289,7 +290,7 @@ fn descriptors(work: &Path, options: &Options) -> anyhow::Result<Vec<PathBuf>> {
             Stopped { command: format!("reading {path}"), message }
         })?;
         let file = work.join(format!("{index}.binpb"));
-        fs::write(&file, proto.descriptor_set_bytes()).context("descriptors of the version's protos")?;
+        fs::write(&file, proto.commented().encode_to_vec()).context("descriptors of the version's protos")?;
         files.push(file);
     }
     Ok(files)

@@ -9,8 +9,8 @@ use std::process::{Command, Stdio};
 use anyhow::{Context as _, bail};
 use krt::proto::Proto;
 use prost_reflect::prost::Message as _;
+use prost_types::FileDescriptorProto;
 use prost_types::compiler::{CodeGeneratorRequest, CodeGeneratorResponse};
-use prost_types::{FileDescriptorProto, FileDescriptorSet};
 
 use super::super::Options;
 use super::super::inputs;
@@ -53,9 +53,7 @@ fn request(module: &str, options: &Options) -> anyhow::Result<CodeGeneratorReque
             command: format!("reading {path}"),
             message: krt::problem::render(&problems, &[], options.colour),
         })?;
-        let set = FileDescriptorSet::decode(proto.descriptor_set_bytes().as_slice())
-            .with_context(|| format!("the descriptors of {path}"))?;
-        for file in set.file {
+        for file in proto.commented().file {
             // Dependencies come before what needs them, in every set.
             if descriptors.iter().all(|known| known.name() != file.name()) {
                 descriptors.push(file);
