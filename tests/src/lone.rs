@@ -129,6 +129,14 @@ impl Lone {
         sent.into_iter().map(|publication| Message::decode(publication.payload).expect("an envelope")).collect()
     }
 
+    /// Forgets what it sent since last asked: how many.
+    pub fn forget(&self) -> usize {
+        let mut sent = self.bus.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = sent.len();
+        sent.clear();
+        count
+    }
+
     /// How many instances were replaced.
     pub fn replaced(&self) -> u64 {
         let labels = NodeLabels { workflow: "lone".to_owned(), node: "lone".to_owned() };

@@ -21,6 +21,7 @@ mod unpack;
 #[cfg(test)]
 mod tests;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -172,6 +173,15 @@ impl Package {
     pub fn read(&self, path: &str, limit: usize) -> Result<Vec<u8>, FileError> {
         let inside = file::inside(&self.0.root, path)?;
         read_file(&inside, limit)
+    }
+
+    /// A file of the package, opened to be read. Blocking.
+    ///
+    /// # Errors
+    /// When it is not there or not a regular file of the package.
+    pub fn open_file(&self, path: &str) -> Result<File, FileError> {
+        let inside = file::inside(&self.0.root, path)?;
+        Ok(file::open_regular(&inside)?.0)
     }
 
     /// Writes the package as a `.krt` to `writer`, without what `.krtignore` names and without the files `except`

@@ -6,7 +6,8 @@
 //!   made 0700, a file 0600): whoever can forge an entry is this user already, and needs no entry to run code;
 //! * it is a regular file, not a link, opened once: what is checked is what is mapped (through `/proc/self/fd`);
 //! * its last bytes are a digest over all others, over the component it was compiled from and over the engine's
-//!   compatibility hash: a torn, damaged, renamed or outdated entry is not an entry, and is compiled anew.
+//!   compatibility hash: a torn, damaged, renamed or outdated entry is not an entry, and is compiled anew. Found whole once,
+//!   it is not read again in the same boot as long as it is the same file, unchanged (`seen`).
 //!
 //! An entry may have been compiled by another krt, of the same engine, and be [adopted](Cache::adopt): then its digest was
 //! told by who starts this process, who can have it run anything anyway, and not by the place that the entry came from.
@@ -25,6 +26,8 @@ use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
 use wasmtime::{Engine, Precompiled};
 
+use super::seen::{Kind, Seen};
+
 /// Ends every entry, before the digest. Another layout has another mark.
 const MARK: [u8; 16] = *b"krt-cwasm-1\0\0\0\0\0";
 const TRAILER: usize = MARK.len() + blake3::OUT_LEN;
@@ -37,7 +40,11 @@ pub(super) struct Cache {
     folder: PathBuf,
     /// The engine's compatibility hash, as 32 hexadecimal digits.
     engine: String,
+    seen: Seen,
 }
+
+/// Bytes that are hashed at once: no more than the core's own cache holds.
+const PIECE: usize = 256 << 10;
 
 /// Which component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -92,12 +99,36 @@ impl Cache {
         let mut hasher = EngineHasher(blake3::Hasher::new());
         engine.precompile_compatibility_hash().hash(&mut hasher);
         let engine = hasher.0.finalize().to_hex()[..32].to_owned();
-        Self { folder, engine }
+        let seen = Seen::new(&folder);
+        Self { folder, engine, seen }
+    }
+
+    /// As [`Self::new`], where files count as settled at once.
+    #[cfg(test)]
+    pub(super) fn at_once(folder: PathBuf, engine: &Engine) -> Self {
+        let seen = Seen::at_once(&folder);
+        Self { seen, ..Self::new(folder, engine) }
+    }
+
+    /// Which component a file is, if it was read before and has not changed.
+    pub(super) fn known(&self, file: &fs::Metadata) -> Option<Key> {
+        self.seen.get(Kind::Digest, file).map(Key)
+    }
+
+    /// Keeps which component a file is. `before` and `after`: what the system said of it before it was read and after.
+    pub(super) fn know(&self, before: &fs::Metadata, after: &fs::Metadata, key: Key) {
+        self.seen.put(Kind::Digest, before, after, key.0);
     }
 
     /// The compiled component, if it is there and may be loaded.
     pub(super) fn load(&self, key: Key, engine: &Engine) -> Result<Component, Miss> {
-        let (_, file) = self.read(key)?;
+        trusted_folder(&self.folder)?;
+        let (mut file, size) = open_trusted(&self.path(key))?;
+        let before = file.metadata().map_err(Miss::Io)?;
+        if self.seen.get(Kind::Whole, &before) != Some(key.0) {
+            self.verify(key, &mut file, size)?;
+            self.seen.put(Kind::Whole, &before, &file.metadata().map_err(Miss::Io)?, key.0);
+        }
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         if !matches!(Engine::detect_precompiled_file(&path), Ok(Some(Precompiled::Component))) {
             return Err(Miss::Damaged);
@@ -109,7 +140,14 @@ impl Cache {
 
     /// The whole entry, for a cache elsewhere.
     pub(super) fn entry(&self, key: Key) -> Result<Vec<u8>, Miss> {
-        let (bytes, _) = self.read(key)?;
+        trusted_folder(&self.folder)?;
+        let (mut file, size) = open_trusted(&self.path(key))?;
+        let mut bytes = Vec::with_capacity(size);
+        file.read_to_end(&mut bytes).map_err(Miss::Io)?;
+        if bytes.len() != size {
+            return Err(Miss::Damaged);
+        }
+        self.code(key, &bytes)?;
         Ok(bytes)
     }
 
@@ -128,21 +166,6 @@ impl Cache {
             return Err(Miss::Damaged);
         }
         Ok(code)
-    }
-
-    /// An entry that may be loaded, and its open file.
-    fn read(&self, key: Key) -> Result<(Vec<u8>, File), Miss> {
-        trusted_folder(&self.folder)?;
-        let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
-        let mut file = File::options().read(true).custom_flags(nofollow).open(self.path(key)).map_err(not_found)?;
-        let size = trusted_file(&file.metadata().map_err(Miss::Io)?)?;
-        let mut bytes = Vec::with_capacity(size);
-        file.read_to_end(&mut bytes).map_err(Miss::Io)?;
-        if bytes.len() != size {
-            return Err(Miss::Damaged);
-        }
-        self.code(key, &bytes)?;
-        Ok((bytes, file))
     }
 
     /// Keeps a compiled component.
@@ -171,14 +194,48 @@ impl Cache {
         format!("{}-{}.cwasm", key.hex(), self.engine)
     }
 
+    /// Reads an entry of this length to its end, and its digest there.
+    fn verify(&self, key: Key, file: &mut File, size: usize) -> Result<(), Miss> {
+        let mut left = size.checked_sub(TRAILER).ok_or(Miss::Damaged)?;
+        let mut hasher = self.hasher(key);
+        let mut piece = vec![0; PIECE.min(left)];
+        while left > 0 {
+            let piece = &mut piece[..PIECE.min(left)];
+            file.read_exact(piece).map_err(cut_short)?;
+            hasher.update(piece);
+            left -= piece.len();
+        }
+        let mut trailer = [0; TRAILER];
+        file.read_exact(&mut trailer).map_err(cut_short)?;
+        let (mark, digest) = trailer.split_at(MARK.len());
+        let is_whole = mark == MARK && digest == hasher.finalize().as_bytes();
+        is_whole.then_some(()).ok_or(Miss::Damaged)
+    }
+
     fn digest(&self, key: Key, code: &[u8]) -> [u8; blake3::OUT_LEN] {
+        *self.hasher(key).update(code).finalize().as_bytes()
+    }
+
+    fn hasher(&self, key: Key) -> blake3::Hasher {
         let mut hasher = blake3::Hasher::new_keyed(&key.0);
-        hasher.update(&MARK).update(self.engine.as_bytes()).update(code);
-        *hasher.finalize().as_bytes()
+        hasher.update(&MARK).update(self.engine.as_bytes());
+        hasher
     }
 }
 
-fn trusted_folder(folder: &Path) -> Result<(), Miss> {
+/// Opens a regular file that this user alone may write to, and says how long it is.
+pub(super) fn open_trusted(path: &Path) -> Result<(File, usize), Miss> {
+    let nofollow = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+    let file = File::options().read(true).custom_flags(nofollow).open(path).map_err(not_found)?;
+    let size = trusted_file(&file.metadata().map_err(Miss::Io)?)?;
+    Ok((file, size))
+}
+
+fn cut_short(error: io::Error) -> Miss {
+    if error.kind() == io::ErrorKind::UnexpectedEof { Miss::Damaged } else { Miss::Io(error) }
+}
+
+pub(super) fn trusted_folder(folder: &Path) -> Result<(), Miss> {
     let metadata = fs::symlink_metadata(folder).map_err(not_found)?;
     if !metadata.is_dir() {
         return Err(Miss::Untrusted("the cache is not a folder"));

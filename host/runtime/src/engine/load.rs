@@ -83,6 +83,15 @@ pub enum LoadError {
         /// Which way.
         reason: String,
     },
+    /// Its bytes are not to be had.
+    #[error("{name} cannot be read: {source}")]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
     /// No thread to compile on.
     #[error("{name} could not be compiled: {source}")]
     Host {

@@ -18,6 +18,7 @@ mod network;
 mod node;
 mod outcome;
 mod pool;
+mod seen;
 mod standing;
 mod state;
 mod stdio;
@@ -28,6 +29,8 @@ mod usage;
 mod tests;
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -128,16 +131,54 @@ impl Engine {
     /// # Errors
     /// See [`LoadError`]: the file is not a component, or not one that fits the contract.
     pub fn load(&self, name: &str, bytes: &[u8]) -> Result<Component, LoadError> {
+        self.load_as(name, Key::of(bytes), bytes)
+    }
+
+    fn load_as(&self, name: &str, key: Key, bytes: &[u8]) -> Result<Component, LoadError> {
         load::classify(name, bytes)?;
-        let key = Key::of(bytes);
+        if let Some(component) = self.at_hand(name, key)? {
+            return Ok(component);
+        }
+        let compiled = self.compile(name, key, bytes)?;
+        self.component(name, key, compiled)
+    }
+
+    /// As [`Self::load`], of a file, which is not even read if it was before, has not changed since, and its machine code is
+    /// in the cache. `limit`: the most bytes that are read.
+    ///
+    /// # Errors
+    /// See [`LoadError`], and [`LoadError::Unreadable`].
+    pub fn load_file(&self, name: &str, file: &mut File, limit: usize) -> Result<Component, LoadError> {
+        let unreadable = |source| LoadError::Unreadable { name: name.to_owned(), source };
+        let before = file.metadata().map_err(unreadable)?;
+        let known = self.0.cache.as_ref().and_then(|cache| cache.known(&before));
+        if let Some(component) = known.map(|key| self.at_hand(name, key)).transpose()?.flatten() {
+            return Ok(component);
+        }
+        let bytes = read_to(file, limit, before.len()).map_err(unreadable)?;
+        let key = Key::of(&bytes);
+        let component = self.load_as(name, key, &bytes)?;
+        if let (Some(cache), Ok(after)) = (&self.0.cache, file.metadata()) {
+            cache.know(&before, &after, key);
+        }
+        Ok(component)
+    }
+
+    /// A component that is in use already, or whose machine code is in the cache.
+    fn at_hand(&self, name: &str, key: Key) -> Result<Option<Component>, LoadError> {
         let known = self.0.loaded().get(&key).and_then(Weak::upgrade);
         if let Some(loaded) = known {
-            return Ok(Component(loaded));
+            return Ok(Some(Component(loaded)));
         }
-        let compiled = match self.cached(name, key) {
-            Some(compiled) => compiled,
-            None => self.compile(name, key, bytes)?,
-        };
+        self.cached(name, key).map(|compiled| self.component(name, key, compiled)).transpose()
+    }
+
+    fn component(
+        &self,
+        name: &str,
+        key: Key,
+        compiled: wasmtime::component::Component,
+    ) -> Result<Component, LoadError> {
         let pre = load::bind(name, &compiled, &self.0.linker)?;
         let initial_memory = load::check_size(name, &compiled)?;
         let memories = compiled.resources_required().map_or(1, |needed| needed.num_memories as usize);
@@ -200,6 +241,18 @@ impl Engine {
         unsafe { wasmtime::component::Component::deserialize(engine, &code) }
             .map_err(|error| load::uncompiled(name, &error))
     }
+}
+
+/// A file's bytes, at most `limit`.
+fn read_to(file: &mut File, limit: usize, length: u64) -> std::io::Result<Vec<u8>> {
+    let too_long = || std::io::Error::other(format!("it has more than {limit} bytes"));
+    if length > limit as u64 {
+        return Err(too_long());
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
+    // A file may grow meanwhile; one more byte shows that it has.
+    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
+    if bytes.len() > limit { Err(too_long()) } else { Ok(bytes) }
 }
 
 impl Component {

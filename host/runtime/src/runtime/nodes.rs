@@ -189,9 +189,9 @@ pub(super) async fn load_components(
         let (package, engine, src) = (package.clone(), engine.clone(), src.clone());
         tasks.spawn_blocking(move || {
             // Reading and compiling both block, the latter for seconds when nothing is cached.
-            let bytes =
-                package.read(&src, MAX_COMPONENT).with_context(|| format!("component {src:?} cannot be read"))?;
-            let component = engine.load(&src, &bytes).with_context(|| format!("component {src:?} was refused"))?;
+            let mut file = package.open_file(&src).with_context(|| format!("component {src:?} cannot be read"))?;
+            let loaded = engine.load_file(&src, &mut file, MAX_COMPONENT);
+            let component = loaded.with_context(|| format!("component {src:?} was refused"))?;
             anyhow::Ok((src, component))
         });
     }

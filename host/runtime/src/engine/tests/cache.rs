@@ -190,3 +190,113 @@ fn what_was_compiled_elsewhere_is_taken_only_for_its_component_and_engine_and_wh
     let without = Engine::new(EngineOptions { cache: None, max_instances: 4 }).unwrap();
     assert!(matches!(without.adopt(&entry), Err(AdoptError::NoCache)));
 }
+
+/// A component in a file of its own, and a cache in which files count as settled at once.
+fn written(folder: &Path, bytes: &[u8]) -> PathBuf {
+    let path = folder.join("node.wasm");
+    fs::write(&path, bytes).unwrap();
+    path
+}
+
+#[test]
+fn a_file_that_was_read_is_known_until_it_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = config::engine(4).unwrap();
+    let cache = Cache::at_once(folder.path().join("cache"), &engine);
+    let key = Key::of(&hostile());
+    cache.store(key, b"so that there is a folder").unwrap();
+    let path = written(folder.path(), &hostile());
+    let metadata = fs::metadata(&path).unwrap();
+    assert_eq!(cache.known(&metadata), None, "nobody has read it");
+    cache.know(&metadata, &metadata, key);
+    assert_eq!(cache.known(&metadata), Some(key));
+    assert_eq!(cache.known(&fs::metadata(&path).unwrap()), Some(key), "nothing has changed");
+
+    // As long as before, with the time of before: what remains is the time that nobody sets.
+    let mut changed = hostile();
+    changed.reverse();
+    let mut after = metadata.clone();
+    // Until the clock of the file system has gone on, which settled files have behind them.
+    while (after.ctime(), after.ctime_nsec()) == (metadata.ctime(), metadata.ctime_nsec()) {
+        fs::write(&path, &changed).unwrap();
+        fs::File::options().write(true).open(&path).unwrap().set_modified(metadata.modified().unwrap()).unwrap();
+        after = fs::metadata(&path).unwrap();
+    }
+    assert_eq!((after.len(), after.mtime_nsec()), (metadata.len(), metadata.mtime_nsec()));
+    assert_eq!(cache.known(&after), None);
+    cache.know(&metadata, &after, key);
+    assert_eq!(cache.known(&after), None, "it changed while it was read");
+}
+
+#[test]
+fn a_file_that_has_just_changed_is_not_said_to_be_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = config::engine(4).unwrap();
+    let cache = Cache::new(folder.path().join("cache"), &engine);
+    let key = Key::of(&hostile());
+    cache.store(key, b"so that there is a folder").unwrap();
+    let metadata = fs::metadata(written(folder.path(), &hostile())).unwrap();
+    cache.know(&metadata, &metadata, key);
+    assert_eq!(cache.known(&metadata), None);
+}
+
+#[test]
+fn a_component_is_told_by_its_file_once_it_was_read_and_anew_when_that_changes() {
+    let folder = tempfile::tempdir().unwrap();
+    let load = |path: &Path| {
+        let engine = engine_with(&folder.path().join("cache"));
+        engine.load_file("node.wasm", &mut fs::File::open(path).unwrap(), 1 << 20).map(drop)
+    };
+    let path = written(folder.path(), &hostile());
+    load(&path).unwrap();
+    load(&path).unwrap();
+    fs::write(&path, b"#!/bin/sh").unwrap();
+    assert!(load(&path).unwrap_err().to_string().contains("is not a WebAssembly component"));
+    let engine = engine_with(&folder.path().join("cache"));
+    let refused = engine.load_file("node.wasm", &mut fs::File::open(&path).unwrap(), 4).map(drop);
+    assert!(refused.unwrap_err().to_string().contains("more than 4 bytes"));
+}
+
+#[test]
+fn an_entry_found_whole_is_not_read_again_until_it_changes() {
+    let mut kept = Kept::new();
+    kept.cache = Cache::at_once(kept.folder.path().join("cache"), &kept.engine);
+    let path = kept.path();
+    kept.load().unwrap();
+    let seen = kept.folder.path().join("cache/seen");
+    let length = fs::metadata(&seen).unwrap().len();
+    kept.load().unwrap();
+    assert_eq!(fs::metadata(&seen).unwrap().len(), length, "it was known");
+    // A byte of its code.
+    let mut bytes = fs::read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert!(matches!(kept.load(), Err(Miss::Damaged)));
+}
+
+#[test]
+fn what_was_seen_is_worth_nothing_once_it_is_damaged_or_anybodys() {
+    let mut kept = Kept::new();
+    kept.cache = Cache::at_once(kept.folder.path().join("cache"), &kept.engine);
+    let metadata = fs::metadata(kept.path()).unwrap();
+    let seen = kept.folder.path().join("cache/seen");
+    kept.cache.know(&metadata, &metadata, kept.key);
+    assert_eq!(kept.cache.known(&metadata), Some(kept.key));
+    fs::set_permissions(&seen, fs::Permissions::from_mode(0o666)).unwrap();
+    assert_eq!(kept.cache.known(&metadata), None);
+    fs::set_permissions(&seen, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(kept.cache.known(&metadata), Some(kept.key));
+    let whole = fs::read(&seen).unwrap();
+    for cut in [0, 1, 31, 32, 33, whole.len() - 1] {
+        fs::write(&seen, &whole[..cut]).unwrap();
+        assert_eq!(kept.cache.known(&metadata), None, "{cut}");
+    }
+    // It is written anew.
+    kept.cache.know(&metadata, &metadata, kept.key);
+    assert_eq!(kept.cache.known(&metadata), Some(kept.key));
+    for _ in 0..1100 {
+        kept.cache.know(&metadata, &metadata, kept.key);
+    }
+    assert!(fs::metadata(&seen).unwrap().len() <= 1024 * 64 + 64, "it is bounded");
+}
