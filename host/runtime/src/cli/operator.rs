@@ -1,6 +1,5 @@
 //! `krt operator`: makes of every `Version` in a cluster what it says.
 
-use std::io::Write as _;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +16,8 @@ use super::nats::NatsArgs;
 use super::render::{key_ref, without_secret};
 use super::run::stop_on_signals;
 use super::{Globals, Output, logging, print};
-use crate::artifact::{Digest, Package, Reference};
+use crate::artifact::remote::{self, FetchOptions, RemoteError};
+use crate::artifact::{Package, Reference};
 use crate::cluster::client::connect;
 use crate::cluster::reconcile::lease::LeaseOptions;
 use crate::cluster::reconcile::{OperatorOptions, PackageError, Packages, run as operate};
@@ -25,12 +25,7 @@ use crate::cluster::render::{KeyRef, Options};
 use crate::engine::{Engine, EngineOptions};
 use crate::entrypoint::Probes;
 use crate::nats::NatsOptions;
-use crate::store::nats::NatsStores;
-use crate::store::{StoreError, Stores as _};
 use crate::telemetry::{Health, Metrics};
-
-/// Bytes of a package that are fetched: what one component may have, and as much again for the rest.
-const MAX_PACKAGE: usize = 512 << 20;
 
 /// Bytes of a component, as `krt host` takes them.
 const MAX_COMPONENT: usize = 256 << 20;
@@ -102,6 +97,9 @@ struct Pods {
     /// Secret with the authorities (PEM) of the server's certificate
     #[arg(long, value_name = "SECRET/KEY", value_parser = key_ref)]
     nats_ca_secret: Option<KeyRef>,
+    /// Secret with the URL, user included, that krt's own pods get
+    #[arg(long, value_name = "SECRET/KEY", value_parser = key_ref, conflicts_with = "nats_creds_secret")]
+    nats_url_secret: Option<KeyRef>,
     /// Secret with the URL, user included, that runners of the original get
     #[arg(long, value_name = "SECRET/KEY", value_parser = key_ref)]
     nats_native_secret: Option<KeyRef>,
@@ -184,6 +182,7 @@ fn place(pods: &Pods, reached: &[String], namespace: &str, package: Reference) -
     options.images.native_user = pods.native_user;
     options.nats.credentials.clone_from(&pods.nats_creds_secret);
     options.nats.authorities.clone_from(&pods.nats_ca_secret);
+    options.nats.own_url.clone_from(&pods.nats_url_secret);
     options.nats.native_url.clone_from(&pods.nats_native_secret);
     options.entrypoint_replicas = pods.entrypoint_replicas;
     options.request_timeout = Duration::from_secs_f64(pods.request_timeout);
@@ -200,21 +199,21 @@ impl Packages for Stored {
     fn read(&self, reference: Reference) -> BoxFuture<'static, Result<Package, PackageError>> {
         let nats = self.nats.clone();
         Box::pin(async move {
-            let Reference::Nats { bucket, digest } = reference else {
-                return Err(PackageError::Refused("only packages in NATS can be read".to_owned()));
+            let connection = match &reference {
+                Reference::Nats { .. } => {
+                    let connected = crate::nats::connect(&nats, None).await;
+                    Some(connected.map_err(|error| PackageError::Away(error.to_string()))?)
+                }
+                Reference::Oci(_) => None,
             };
-            let connection =
-                crate::nats::connect(&nats, None).await.map_err(|error| PackageError::Away(error.to_string()))?;
-            let stores = NatsStores::new(connection.client().clone(), connection.server_errors().into());
-            let bytes =
-                async { stores.object_store(&bucket).await?.get(digest.hex().to_owned(), MAX_PACKAGE).await }.await;
-            let bytes = bytes.map_err(|error| match error {
-                StoreError::TooLarge { .. } | StoreError::InvalidName(_) => PackageError::Refused(error.to_string()),
-                other => PackageError::Away(other.to_string()),
-            })?;
-            tokio::task::spawn_blocking(move || open(&bytes, &digest))
-                .await
-                .map_err(|error| PackageError::Away(error.to_string()))?
+            let opened = remote::open(&reference, connection.as_ref(), &FetchOptions::default()).await;
+            opened.map_err(|error| match error {
+                // Not there yet, not allowed yet, no room: what others can mend is tried again.
+                RemoteError::NotFound(_) | RemoteError::Denied(_) | RemoteError::Away(_) | RemoteError::Disk(_) => {
+                    PackageError::Away(error.to_string())
+                }
+                error => PackageError::Refused(error.to_string()),
+            })
         })
     }
 
@@ -252,16 +251,4 @@ impl Packages for Stored {
         };
         sources.iter().filter_map(judge).collect()
     }
-}
-
-/// Opens an archive once it is what its digest says.
-fn open(bytes: &[u8], digest: &Digest) -> Result<Package, PackageError> {
-    let found = Digest::of(bytes);
-    if found != *digest {
-        return Err(PackageError::Refused(format!("the package is {found} and not {digest}")));
-    }
-    let away = |error: std::io::Error| PackageError::Away(error.to_string());
-    let mut file = tempfile::Builder::new().prefix("krt-package-").suffix(".krt").tempfile().map_err(away)?;
-    file.write_all(bytes).map_err(away)?;
-    Package::open(file.path()).map_err(|error| PackageError::Refused(error.to_string()))
 }
