@@ -1,0 +1,191 @@
+//! The chart installed by real Helm on a real control plane: what it makes is taken, what its operator may do suffices for a
+//! version's whole life and for nothing else, and uninstalling leaves nothing.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use e2e::cluster::ground::Ground;
+use e2e::cluster::tool;
+use e2e::process::Process;
+use e2e::{krt_binary, workspace};
+use krt_host::cluster::crd::{Phase, State};
+
+/// Everything that the chart may make in a namespace.
+const KINDS: &str = "deployments,statefulsets,services,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies,\
+                     poddisruptionbudgets,resourcequotas,pods";
+
+fn run(helm: &Path, ground: &Ground, arguments: &[&str]) -> Output {
+    let home = tempfile::tempdir().expect("a folder");
+    Command::new(helm)
+        .args(arguments)
+        .args(["--namespace", &ground.space.name, "--kubeconfig"])
+        .arg(ground.space.cluster.kubeconfig())
+        .current_dir(workspace())
+        .env("HOME", home.path())
+        .output()
+        .expect("helm starts")
+}
+
+fn done(helm: &Path, ground: &Ground, arguments: &[&str]) {
+    let output = run(helm, ground, arguments);
+    assert!(
+        output.status.success(),
+        "helm {arguments:?}: {}{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+        ground.space.kubectl(&["get", "pods,events", "-o", "wide"])
+    );
+}
+
+/// What is there of the release.
+fn left(ground: &Ground, namespaces: &[&str]) -> Vec<String> {
+    let of_release =
+        ["get", KINDS, "-l", "app.kubernetes.io/instance=krt,app.kubernetes.io/managed-by=Helm", "-o", "name"];
+    let there = namespaces.iter().map(|it| ground.space.cluster.kubectl(&[&["-n", it], &of_release[..]].concat()));
+    there.collect::<String>().lines().filter(|line| line.contains('/')).map(str::to_owned).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_the_operator_may_do_suffices_for_a_versions_life_and_for_no_other_namespace() {
+    let (Some(helm), Some(ground)) = (tool("helm"), Ground::new("chart").await) else { return };
+    let name = ground.space.name.clone();
+    let nats = "nats.urls={nats://nats.bus:4222}";
+    let install =
+        ["install", "krt", "charts/krt", "--set", nats, "--set", "rbac.userRoles=false", "--wait", "--timeout", "90s"];
+    done(&helm, &ground, &install);
+
+    // The pods are the kubelet's make-believe: the operator runs here, as the account that they would have.
+    let token = ground.space.kubectl(&["create", "token", "krt-operator"]);
+    let kubeconfig = ground.space.cluster.kubeconfig_for(&name, token.trim()).to_string_lossy().into_owned();
+    let url = ground.nats.url();
+    let arguments =
+        ["operator", "--kubeconfig", &kubeconfig, "-n", &name, "--nats", &url, "--nats-url", "nats://nats.bus:4222"];
+    let lease = ["--web-addr", "127.0.0.1:0", "--lease", "krt-operator", "--lease-namespace", &name];
+    let mut operator = Process::start(&[&arguments[..], &lease].concat(), &[]);
+    operator.events().ready();
+    ground.deploy("v1", State::Published).await;
+    ground.phase("v1", Phase::Published).await;
+    assert_eq!(ground.leads("active-entrypoint").await.as_deref(), Some("v1"));
+    let events =
+        ground.space.kubectl(&["get", "events", "--field-selector", "involvedObject.kind=Version", "-o", "name"]);
+    assert!(events.contains("event/"), "{events}");
+    ground.want("v1", State::Stopped).await;
+    ground.phase("v1", Phase::Stopped).await;
+    ground.delete("v1").await;
+    ground.gone("v1").await;
+    assert!(operator.stop().success());
+
+    let account = format!("--as=system:serviceaccount:{name}:krt-operator");
+    for (namespace, verb, what, answer) in [
+        (name.as_str(), "patch", "deployments.apps", "yes"),
+        ("default", "get", "secrets", "no"),
+        ("default", "create", "deployments.apps", "no"),
+        (name.as_str(), "create", "pods", "no"),
+        (name.as_str(), "create", "rolebindings.rbac.authorization.k8s.io", "no"),
+        (name.as_str(), "update", "secrets", "no"),
+    ] {
+        let said = ground.space.cluster.kubectl(&["-n", namespace, "auth", "can-i", verb, what, &account]);
+        assert_eq!(said.lines().last(), Some(answer), "{verb} {what} in {namespace}: {said}");
+    }
+
+    done(
+        &helm,
+        &ground,
+        &[
+            "upgrade",
+            "krt",
+            "charts/krt",
+            "--reuse-values",
+            "--set",
+            "operator.replicas=1",
+            "--wait",
+            "--timeout",
+            "90s",
+        ],
+    );
+    let replicas = ["get", "deployment", "krt-operator", "-o", "jsonpath={.status.readyReplicas}"];
+    assert_eq!(ground.space.kubectl(&replicas), "1");
+    done(&helm, &ground, &["uninstall", "krt", "--wait", "--timeout", "90s"]);
+    assert_eq!(left(&ground, &[&name]), [""; 0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tenants_come_and_go_and_passwords_of_those_that_stay_do_not_change() {
+    let (Some(helm), Some(ground)) = (tool("helm"), Ground::new("tenants").await) else { return };
+    let name = ground.space.name.clone();
+    let (a, b) = (format!("{name}-a"), format!("{name}-b"));
+    // The control plane has no volumes to give.
+    let values = [
+        "--set",
+        "nats.server.storage.enabled=false",
+        "--set",
+        "rbac.userRoles=false",
+        "--set",
+        "tenantDefaults.keepNamespaces=false",
+    ];
+    let tenants = |names: &[&str]| {
+        let set = names.iter().enumerate().map(|(at, name)| format!("tenants[{at}].name={name}"));
+        set.chain(["tenants[0].quota.pods=7".to_owned()]).collect::<Vec<_>>().join(",")
+    };
+    let both = tenants(&[&a, &b]);
+    done(
+        &helm,
+        &ground,
+        &[&["install", "krt", "charts/krt", "--set", &both, "--wait", "--timeout", "90s"][..], &values].concat(),
+    );
+    let password = |namespace: &str| {
+        ground.space.cluster.kubectl(&["-n", namespace, "get", "secret", "krt-nats", "-o", "jsonpath={.data.password}"])
+    };
+    let (of_a, of_b) = (password(&a), password(&b));
+    assert!(of_a.len() > 40 && of_b.len() > 40 && of_a != of_b);
+    let quota = ["-n", &a, "get", "resourcequota", "krt", "-o", "jsonpath={.spec.hard.pods}"];
+    assert_eq!(ground.space.cluster.kubectl(&quota), "7");
+    for (account, namespace, answer) in [(&a, &a, "yes"), (&a, &b, "no"), (&a, &name, "no"), (&b, &b, "yes")] {
+        let who = format!("--as=system:serviceaccount:{name}:krt-operator-{account}");
+        for what in ["versions.krt.konstellation.io", "secrets"] {
+            let said = ground.space.cluster.kubectl(&["-n", namespace, "auth", "can-i", "get", what, &who]);
+            assert_eq!(said.lines().last(), Some(answer), "{account} in {namespace}: {said}");
+        }
+    }
+
+    let one = tenants(&[&a]);
+    done(
+        &helm,
+        &ground,
+        &[&["upgrade", "krt", "charts/krt", "--set", &one, "--wait", "--timeout", "90s"][..], &values].concat(),
+    );
+    assert_eq!(password(&a), of_a);
+    let accounts =
+        ground.space.kubectl(&["get", "secret", "krt-nats-server", "-o", "jsonpath={.data.accounts\\.conf}"]);
+    assert!(!accounts.is_empty());
+    done(&helm, &ground, &["uninstall", "krt", "--wait", "--timeout", "90s"]);
+    assert_eq!(left(&ground, &[&name, &a]), [""; 0]);
+}
+
+#[test]
+fn the_operator_and_the_test_take_every_argument_that_the_chart_gives_them() {
+    let Some(helm) = tool("helm") else { return };
+    let flags = |command: &str| {
+        let help = Command::new(krt_binary()).args([command, "--help"]).output().expect("krt starts");
+        String::from_utf8(help.stdout).expect("UTF-8")
+    };
+    let (operator, call) = (flags("operator"), flags("call"));
+    let argument = regex::Regex::new(r"(?m)^ +- (--[a-z-]+)").expect("a pattern");
+    let mut seen = 0;
+    for case in ["default", "tenants", "external", "external-tenant"] {
+        let values = format!("tests/chart/{case}.values.yaml");
+        let output = Command::new(&helm)
+            .args(["template", "krt", "charts/krt", "--namespace", "krt", "--values", &values])
+            .current_dir(workspace())
+            .output()
+            .expect("helm starts");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        for found in argument.captures_iter(&text) {
+            let flag = &found[1];
+            seen += 1;
+            let known = |help: &str| help.split([' ', ',', '\n']).any(|word| word == flag);
+            assert!(known(&operator) || known(&call), "{case}: {flag}");
+        }
+    }
+    assert!(seen > 20);
+}
