@@ -10,7 +10,7 @@
 /// What is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Wanted {
-    /// It runs; whether it is published is told by [`Observed::publication`].
+    /// It runs; whether it is published is told by [`Observed::publication_off`].
     Running,
     /// Nothing of it runs.
     #[default]

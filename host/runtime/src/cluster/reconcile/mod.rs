@@ -1,9 +1,9 @@
 //! The operator: makes of every `Version` what it says, and says of it what is there.
 //!
 //! # Layout
-//! [`observe`] looks at what there is, [`decide`] says what is next, [`act`] does it, [`status`] says so; [`watch`] calls
-//! them when something changes. Everything that decides is a function from values to values: [`decide`], [`holder`],
-//! [`drift`], [`nodes`], [`status`], [`bus`].
+//! `observe` looks at what there is, [`mod@decide`] says what is next, `act` does it, `status` says so; `watch` calls
+//! them when something changes. Everything that decides is a function from values to values: [`mod@decide`], [`holder`],
+//! `drift`, `nodes`, `status`, `bus`.
 //!
 //! # Guarantees
 //! Whatever is stopped, killed or changed by somebody else at any moment, what is wanted comes about once all are back: each
