@@ -22,6 +22,7 @@ use crate::cluster::versions::{LogOptions, Next, Versions};
 #[derive(Debug, clap::Args)]
 pub(super) struct Target {
     /// The version
+    #[arg(id = "name", value_name = "VERSION")]
     version: String,
     #[command(flatten)]
     place: Place,
@@ -58,6 +59,7 @@ pub(super) struct Waiting {
   krt deploy v2 oci://registry.example/v@sha256:0123… --publish --config-secret API_KEY=mail/key")]
 pub(super) struct DeployArgs {
     /// The version, as its manifest names it
+    #[arg(id = "name", value_name = "VERSION")]
     version: String,
     /// Where the package is, as `krt push` prints it
     package: Reference,
@@ -128,6 +130,7 @@ pub(super) struct UnpublishArgs {
   krt rollback v1 -n team-a                               this one")]
 pub(super) struct RollbackArgs {
     /// The version [default: the one that was displaced last]
+    #[arg(id = "name", value_name = "VERSION")]
     version: Option<String>,
     #[command(flatten)]
     place: Place,
@@ -151,9 +154,10 @@ pub(super) struct DeleteArgs {
   krt status v2 -w                                        whenever it changes")]
 pub(super) struct StatusArgs {
     /// The version [default: all]
+    #[arg(id = "name", value_name = "VERSION")]
     version: Option<String>,
     /// Show it whenever it changes
-    #[arg(short, long, requires = "version")]
+    #[arg(short, long, requires = "name")]
     watch: bool,
     #[command(flatten)]
     place: Place,
@@ -167,6 +171,7 @@ pub(super) struct StatusArgs {
   krt logs v2 --request 4f7c…                             lines that name a request")]
 pub(super) struct LogsArgs {
     /// The version
+    #[arg(id = "name", value_name = "VERSION")]
     version: String,
     /// Go on with what is logged from now on
     #[arg(short, long)]
@@ -200,6 +205,7 @@ enum ConfigAction {
     )]
     Set {
         /// The version
+        #[arg(id = "name", value_name = "VERSION")]
         version: String,
         /// A value
         #[arg(value_name = "NAME=VALUE", value_parser = assignment)]
