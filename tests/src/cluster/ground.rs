@@ -1,6 +1,7 @@
 //! A namespace with everything that a version needs: NATS, the operator as a process, packages. Asserts nothing but that what
 //! is awaited comes about.
 
+use std::process::Command;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
@@ -12,6 +13,7 @@ use kube::runtime::wait::await_condition;
 use serde_json::json;
 
 use super::Space;
+use crate::krt_binary;
 use crate::nats::Server;
 use crate::process::Process;
 
@@ -30,6 +32,17 @@ pub struct Ground {
     pub space: Space,
     /// NATS.
     pub nats: Server,
+}
+
+/// What a command said.
+#[derive(Debug)]
+pub struct Said {
+    /// Its exit code; none when it was killed.
+    pub code: Option<i32>,
+    /// On standard output.
+    pub out: String,
+    /// On standard error.
+    pub err: String,
 }
 
 /// A version to be packed: two nodes of minimal components.
@@ -75,6 +88,32 @@ message Text { string text = 1; }
 service Entrypoint { rpc Ask (Text) returns (Text) {} }
 ";
 
+/// A version's folder. Removed on drop.
+fn written(manifest: &str, component: &[u8]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::create_dir(folder.path().join("bin")).expect("a folder");
+    for (name, bytes) in
+        [("krt.yml", manifest.as_bytes()), ("public_input.proto", PROTO.as_bytes()), ("bin/node.wasm", component)]
+    {
+        std::fs::write(folder.path().join(name), bytes).expect("written");
+    }
+    folder
+}
+
+fn minimal() -> Vec<u8> {
+    wat::parse_str(include_str!("../../components/0.1.0/minimal.wat")).expect("valid text")
+}
+
+impl Sample {
+    /// Its folder. Removed on drop.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    pub fn folder(&self) -> tempfile::TempDir {
+        written(&self.manifest(), &minimal())
+    }
+}
+
 impl Ground {
     /// A new one, named after `test`. None, and said so, where a part cannot be had.
     ///
@@ -115,6 +154,22 @@ impl Ground {
         process
     }
 
+    /// Runs `krt` on this namespace to its end, as a user of it does.
+    ///
+    /// # Panics
+    /// When it does not start, or prints what is no text.
+    pub fn krt(&self, arguments: &[&str]) -> Said {
+        let output = Command::new(krt_binary())
+            .args(arguments)
+            .arg("--kubeconfig")
+            .arg(self.space.cluster.kubeconfig())
+            .args(["-n", &self.space.name])
+            .output()
+            .expect("krt starts");
+        let text = |bytes| String::from_utf8(bytes).expect("a text");
+        Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    }
+
     /// Packs a version and stores it; the reference to it.
     ///
     /// # Panics
@@ -128,8 +183,7 @@ impl Ground {
     /// # Panics
     /// When it cannot be packed or stored.
     pub async fn push_text(&self, manifest: &str) -> String {
-        let minimal = wat::parse_str(include_str!("../../components/0.1.0/minimal.wat")).expect("valid text");
-        self.push_files(manifest, &minimal).await
+        self.push_files(manifest, &minimal()).await
     }
 
     /// [`Self::push`] of a manifest and a component as they are.
@@ -137,13 +191,7 @@ impl Ground {
     /// # Panics
     /// When it cannot be packed or stored.
     pub async fn push_files(&self, manifest: &str, component: &[u8]) -> String {
-        let folder = tempfile::tempdir().expect("a folder");
-        std::fs::create_dir(folder.path().join("bin")).expect("a folder");
-        for (name, bytes) in
-            [("krt.yml", manifest.as_bytes()), ("public_input.proto", PROTO.as_bytes()), ("bin/node.wasm", component)]
-        {
-            std::fs::write(folder.path().join(name), bytes).expect("written");
-        }
+        let folder = written(manifest, component);
         let package = Package::open(folder.path()).expect("a package");
         let archive = package.archive().expect("packed");
         let store = self.connection().await.jetstream().get_object_store(BUCKET).await.expect("the bucket");
