@@ -1,6 +1,6 @@
 # What a person types. Every target does the set-up it needs; slow one-time steps say so and are cached.
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo demo-polyglot serve test check fmt clippy doc deny bench ledger image bless
+.PHONY: api-docs help setup build demo demo-polyglot serve test check fmt clippy doc deny bench ledger image bless
 
 CARGO ?= cargo
 KRT   := $(or $(CARGO_TARGET_DIR),target)/debug/krt
@@ -45,6 +45,9 @@ clippy:
 
 doc:
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --workspace --no-deps --quiet
+
+api-docs: ## The SDKs' API documentation, each by its ecosystem's tool (wants doxygen)
+	@scripts/api-docs.sh
 
 deny: ## Licences, bans and sources of all dependencies (installs cargo-deny the first time)
 	@scripts/deny.sh
