@@ -24,13 +24,15 @@ const (
 	maxBlocks = 32
 )
 
-type block struct{ base, size, used uintptr }
+type block struct{ base, size uintptr }
 
 var (
 	blocks [maxBlocks]block
 	count  int
 	// The block that is being filled.
 	current int
+	// What is free of it. The component takes from it by itself: these two stand where arenaAddress says, in this order.
+	arena struct{ next, end uint32 }
 	// How many are about to read what was allocated.
 	readers int
 )
@@ -70,22 +72,42 @@ func allocate(old unsafe.Pointer, oldSize, align, size uintptr) unsafe.Pointer {
 		return unsafe.Pointer(align)
 	}
 	for {
-		if current == count && !addBlock(align+size) {
-			return exhausted()
+		if current == count {
+			if !addBlock(align + size) {
+				return exhausted()
+			}
+			fill()
 		}
-		b := &blocks[current]
-		start := (b.base + b.used + align - 1) &^ (align - 1)
-		if start+size > b.base+b.size {
+		start := (uintptr(arena.next) + align - 1) &^ (align - 1)
+		if start+size > uintptr(arena.end) {
 			current++
+			if current < count {
+				fill()
+			}
 			continue
 		}
-		b.used = start + size - b.base
+		arena.next = uint32(start + size)
 		if oldSize > 0 {
 			copy(unsafe.Slice((*byte)(unsafe.Pointer(start)), size), unsafe.Slice((*byte)(old), oldSize))
 		}
 		return unsafe.Pointer(start)
 	}
 }
+
+// fill begins the current block from its bottom.
+//
+//go:nosplit
+func fill() {
+	b := &blocks[current]
+	arena.next, arena.end = uint32(b.base), uint32(b.base+b.size)
+}
+
+// What is free of the block that is being filled. `krt build` gives the component allocators that look there first, and
+// call those below when it is not enough: a call of Go costs more than what they do.
+//
+//go:nosplit
+//go:wasmexport krt_arena
+func arenaAddress() unsafe.Pointer { return unsafe.Pointer(&arena) }
 
 // addBlock adds a block of at least this size.
 //
@@ -126,10 +148,9 @@ func done() {
 	if readers--; readers > 0 {
 		return
 	}
-	for i := range blocks[:count] {
-		blocks[i].used = 0
+	if current = 0; count > 0 {
+		fill()
 	}
-	current = 0
 }
 
 // text is a copy of what the host wrote.

@@ -3,6 +3,7 @@
 //! The author's go.mod names the SDK by its published path; this krt's SDK takes its place, without a trace in the
 //! author's files or in what is built: the same source makes the same bytes on every machine.
 
+mod arena;
 mod messages;
 #[cfg(test)]
 mod tests;
@@ -65,7 +66,8 @@ pub(super) fn build(
             progress.step(&format!("building {} with go", names(&jobs).join(", ")));
             let core = compile(&source, &module, &scratch, options, progress)?;
             let bytes = fs::read(&core).with_context(|| format!("reading {}", core.display()))?;
-            let component = encode::component(&bytes, &options.sdk.join("wit"))
+            let component = arena::quick(&bytes)
+                .and_then(|module| encode::component(&module, &options.sdk.join("wit")))
                 .with_context(|| format!("making a component of {}", core.display()))?;
             let made = scratch.join("made.wasm");
             fs::write(&made, component).with_context(|| format!("writing {}", made.display()))?;
