@@ -150,7 +150,8 @@ impl Builder {
             return Ok(None);
         };
         let jobs = jobs(topology, only)?;
-        let cache = super::cache_dir().context("nowhere to unpack the SDK: set KRT_CACHE_DIR to an absolute path")?;
+        let cache =
+            super::cache::folder().context("nowhere to unpack the SDK: set KRT_CACHE_DIR to an absolute path")?;
         let options = Options {
             root: manifest.parent().unwrap_or(Path::new(".")).to_owned(),
             proto: topology.proto.clone(),

@@ -63,7 +63,7 @@ async fn compile(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     }
     // Somewhere to take what was compiled from, whether or not this machine keeps it.
     let there = tempfile::tempdir().context("a temporary folder")?;
-    let cache = super::cache_dir().unwrap_or_else(|| there.path().join("components"));
+    let cache = super::cache::folder().unwrap_or_else(|| there.path().join("components"));
     let engine = Engine::new(EngineOptions { cache: Some(cache), ..EngineOptions::default() })?;
     let all = ahead::compile(&engine, &package, &topology, &nats, &args.runtime_id).await?;
     nats.close().await;

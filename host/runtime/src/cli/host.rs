@@ -145,7 +145,7 @@ async fn serve(
     let web = listen(&args.web_addr, "--web-addr").await?;
     let stop = stop_on_signals()?;
     let (metrics, health) = (Arc::new(Metrics::default()), Health::default());
-    let engine = Engine::new(EngineOptions { cache: super::cache_dir(), ..EngineOptions::default() })?;
+    let engine = Engine::new(EngineOptions { cache: super::cache::folder(), ..EngineOptions::default() })?;
     let address = web.local_addr()?;
     let measuring = args.data.measuring(&args.runtime_id, &metrics)?;
     let connected = health.part("NATS");

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is where krt prints")]
 
 mod build;
+mod cache;
 mod call;
 mod check;
 mod cluster;
@@ -39,7 +40,6 @@ mod told;
 mod variables;
 mod version;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -115,7 +115,8 @@ enum Command {
     Delete(version::DeleteArgs),
     Config(version::ConfigArgs),
     Dlq(dlq::Args),
-    Doctor(doctor::Args),
+    Doctor(Box<doctor::Args>),
+    Cache(cache::Args),
     Completions(completions::Args),
 }
 
@@ -155,7 +156,8 @@ pub fn main() -> ExitCode {
         Command::Config(args) => version::config(args, &globals),
         Command::Dlq(args) => dlq::run(args, &globals),
         Command::Entrypoint(args) => entrypoint::run(args, &globals),
-        Command::Doctor(args) => doctor::run(args, &globals),
+        Command::Doctor(args) => doctor::run(*args, &globals),
+        Command::Cache(args) => cache::run(args, &globals),
         Command::Completions(args) => completions::run(args, &globals),
     };
     result.unwrap_or_else(|error| {
@@ -173,15 +175,6 @@ impl Globals {
             Color::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         }
     }
-}
-
-/// Where krt keeps what it can make again: `$KRT_CACHE_DIR`, else `$XDG_CACHE_HOME/krt`, else `~/.cache/krt`. None when
-/// nothing says so, or only by a relative path, which would mean another folder each time.
-fn cache_dir() -> Option<PathBuf> {
-    let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute("KRT_CACHE_DIR")
-        .or_else(|| absolute("XDG_CACHE_HOME").map(|path| path.join("krt")))
-        .or_else(|| absolute("HOME").map(|path| path.join(".cache/krt")))
 }
 
 /// A time in seconds from the command line: more than nothing, at most a day.

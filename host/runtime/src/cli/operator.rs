@@ -234,7 +234,7 @@ impl Packages for Stored {
         if sources.is_empty() {
             return Vec::new();
         }
-        let engine = match Engine::new(EngineOptions { cache: super::cache_dir(), ..EngineOptions::default() }) {
+        let engine = match Engine::new(EngineOptions { cache: super::cache::folder(), ..EngineOptions::default() }) {
             Ok(engine) => engine,
             // Pods will say it of themselves.
             Err(error) => {

@@ -129,7 +129,7 @@ async fn serve(
         args.native.check(&package, &topology, &told)?;
     }
     let metrics = Arc::new(Metrics::default());
-    let engine = Engine::new(EngineOptions { cache: super::cache_dir(), ..EngineOptions::default() })?;
+    let engine = Engine::new(EngineOptions { cache: super::cache::folder(), ..EngineOptions::default() })?;
     let health = Health::default();
     let mut backend = tokio::select! {
         backend = backend(&args, &topology, &health) => backend?,

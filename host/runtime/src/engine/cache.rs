@@ -15,12 +15,13 @@
 //! Nothing here changes a file in place: an entry is written beside, and renamed, so a mapped one stays as it was.
 //! Packages never bring compiled code: the key is the digest of the component, and entries are made here alone.
 
-use std::fs::{self, File};
+use std::fs::{self, File, FileTimes};
 use std::hash::{Hash as _, Hasher};
 use std::io::{self, Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest as _, Sha256};
 use wasmtime::component::Component;
@@ -34,6 +35,8 @@ const TRAILER: usize = MARK.len() + blake3::OUT_LEN;
 
 /// Larger than any component's code; what a damaged file system may claim is not read.
 const MAX_ENTRY: u64 = 1 << 30;
+
+const DAY: Duration = Duration::from_secs(86_400);
 
 /// Compiled components by the digest of their source.
 pub(super) struct Cache {
@@ -88,6 +91,11 @@ impl Key {
         Some(Self(key))
     }
 
+    /// The digest.
+    pub(super) fn bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     fn hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -129,6 +137,7 @@ impl Cache {
             self.verify(key, &mut file, size)?;
             self.seen.put(Kind::Whole, &before, &file.metadata().map_err(Miss::Io)?, key.0);
         }
+        used(&file, &before);
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         if !matches!(Engine::detect_precompiled_file(&path), Ok(Some(Precompiled::Component))) {
             return Err(Miss::Damaged);
@@ -220,6 +229,16 @@ impl Cache {
         let mut hasher = blake3::Hasher::new_keyed(&key.0);
         hasher.update(&MARK).update(self.engine.as_bytes());
         hasher
+    }
+}
+
+/// Says of an entry that it is used, by its time: whoever prunes the folder goes by that. At most once a day, since it is
+/// another file for `seen` then, and read once more.
+fn used(file: &File, metadata: &fs::Metadata) {
+    let now = SystemTime::now();
+    if metadata.modified().is_ok_and(|then| now.duration_since(then).is_ok_and(|since| since > DAY)) {
+        // A folder that cannot be written to is not pruned either.
+        let _ = file.set_times(FileTimes::new().set_modified(now));
     }
 }
 

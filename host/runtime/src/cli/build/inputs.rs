@@ -12,6 +12,7 @@ use walkdir::WalkDir;
 
 use super::{Options, private_folder};
 use crate::artifact::Package;
+use crate::cli::cache;
 
 /// Collects everything that decides what comes out of a build. Order matters.
 pub(super) struct Inputs(Sha256);
@@ -124,6 +125,7 @@ pub(super) fn scratch(source: &Path, options: &Options) -> anyhow::Result<PathBu
     let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     let folder = options.cache.join("build").join(name);
     private_folder(&folder).with_context(|| format!("making {}", folder.display()))?;
+    cache::used(&folder);
     Ok(folder)
 }
 
