@@ -3,6 +3,7 @@
 
 pub mod ground;
 pub mod kubelet;
+mod served;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

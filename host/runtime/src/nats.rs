@@ -181,6 +181,11 @@ impl Nats {
         &self.0.context
     }
 
+    /// The version of the server that this is a connection to, as it says it.
+    pub fn server_version(&self) -> String {
+        self.client().server_info().version
+    }
+
     /// Whether the connection is there at this moment.
     pub fn is_connected(&self) -> bool {
         self.0.status.away_for().is_none()

@@ -1,18 +1,22 @@
 //! A kubelet for tests: brings a node up and says of the pods on it what a real one would, without running them. Told so, it
 //! lets pods fail as images, programs and probes do, or keeps them when they are to go.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::{Node, Pod};
+use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, DeleteParams, Patch, PatchParams, PostParams};
 use kube::config::Kubeconfig;
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+
+use super::served::{Word, serve};
 
 /// The node's name.
 pub const NODE: &str = "fake0";
@@ -35,9 +39,15 @@ pub enum Fate {
 
 /// What the kubelet is to do. Fates and holds are looked up by namespace and the beginning of a pod's name.
 #[derive(Debug, Clone, Default)]
-struct Orders {
+pub(super) struct Orders {
     fates: BTreeMap<(String, String), Fate>,
     held: Vec<(String, String)>,
+    /// What pods said.
+    pub(super) words: Vec<Word>,
+    /// Pods that are gone: they say nothing any more.
+    pub(super) gone: BTreeSet<(String, String)>,
+    /// Rises whenever all who listen are to be hung up on.
+    pub(super) hang_ups: u64,
     /// Rises with every change.
     change: u64,
 }
@@ -47,6 +57,8 @@ struct Orders {
 pub struct Kubelet {
     orders: Arc<Mutex<Orders>>,
     changed: watch::Sender<u64>,
+    /// Tells those who listen to pods.
+    heard: watch::Sender<()>,
     ended: Option<(watch::Sender<bool>, JoinHandle<()>)>,
 }
 
@@ -68,6 +80,20 @@ impl Kubelet {
         self.order(|orders| orders.held.retain(|(held, _)| held != namespace));
     }
 
+    /// Pods whose name begins so say this from now on, as if all of them had said it at this moment.
+    pub fn say(&self, namespace: &str, pods: &str, text: &[u8]) {
+        let word =
+            Word { namespace: namespace.to_owned(), pods: pods.to_owned(), at: Timestamp::now(), text: text.to_vec() };
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).words.push(word);
+        self.heard.send_replace(());
+    }
+
+    /// Breaks off what is listened to at this moment.
+    pub fn hang_up(&self) {
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner).hang_ups += 1;
+        self.heard.send_replace(());
+    }
+
     fn order(&self, change: impl FnOnce(&mut Orders)) {
         let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut orders);
@@ -78,16 +104,19 @@ impl Kubelet {
     pub(super) fn start(&mut self, kubeconfig: &Kubeconfig) {
         let (end, ended) = watch::channel(false);
         let (kubeconfig, orders, changed) = (kubeconfig.clone(), self.orders.clone(), self.changed.subscribe());
+        let heard = self.heard.clone();
         let (up, is_up) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
             runtime.block_on(async {
                 let client = super::client(&kubeconfig).await;
-                register(&client).await;
+                let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+                register(&client, listener.local_addr().expect("an address").port()).await;
                 let _ = up.send(());
                 let mut ended = ended;
                 tokio::select! {
-                    () = work(client.clone(), orders, changed) => {}
+                    () = serve(listener, orders.clone(), heard.subscribe()) => {}
+                    () = work(client.clone(), orders, changed, heard) => {}
                     () = beat(client) => {}
                     _ = ended.wait_for(|ended| *ended) => {}
                 }
@@ -116,11 +145,18 @@ impl Orders {
     }
 }
 
-async fn register(client: &kube::Client) {
+async fn register(client: &kube::Client, port: u16) {
     let nodes: Api<Node> = Api::all(client.clone());
     let labels = json!({ "kubernetes.io/hostname": NODE, "kubernetes.io/os": "linux", "kubernetes.io/arch": "amd64" });
     let node = json!({ "apiVersion": "v1", "kind": "Node", "metadata": { "name": NODE, "labels": labels } });
     nodes.create(&PostParams::default(), &serde_json::from_value(node).expect("a node")).await.expect("a node");
+    // Where the API server connects to for what containers log.
+    let status = json!({ "status": {
+        "addresses": [{ "type": "InternalIP", "address": "127.0.0.1" }],
+        "daemonEndpoints": { "kubeletEndpoint": { "Port": port } },
+    } });
+    let patch = Patch::Strategic(status);
+    nodes.patch_status(NODE, &PatchParams::default(), &patch).await.expect("the node has an address");
     say_ready(client).await.expect("the node is ready");
 }
 
@@ -148,7 +184,12 @@ async fn beat(client: kube::Client) {
 }
 
 /// Looks at every pod when it changes, and at all when orders change.
-async fn work(client: kube::Client, orders: Arc<Mutex<Orders>>, mut changed: watch::Receiver<u64>) {
+async fn work(
+    client: kube::Client,
+    orders: Arc<Mutex<Orders>>,
+    mut changed: watch::Receiver<u64>,
+    heard: watch::Sender<()>,
+) {
     let here = watcher::Config::default().fields(&format!("spec.nodeName={NODE}"));
     let mut pods = watcher(Api::<Pod>::all(client.clone()), here.clone()).default_backoff().boxed();
     let mut known: BTreeMap<String, Pod> = BTreeMap::new();
@@ -162,6 +203,9 @@ async fn work(client: kube::Client, orders: Arc<Mutex<Orders>>, mut changed: wat
                 }
                 Some(Ok(watcher::Event::Delete(pod))) => {
                     known.remove(&pod.metadata.uid.unwrap_or_default());
+                    let gone = (pod.metadata.namespace.unwrap_or_default(), pod.metadata.name.unwrap_or_default());
+                    orders.lock().unwrap_or_else(PoisonError::into_inner).gone.insert(gone);
+                    heard.send_replace(());
                 }
                 Some(_) => {}
                 None => return,
@@ -252,5 +296,5 @@ fn status(pod: &Pod, fate: Fate) -> Value {
 }
 
 fn now() -> String {
-    k8s_openapi::jiff::Timestamp::now().round(k8s_openapi::jiff::Unit::Second).expect("whole seconds").to_string()
+    Timestamp::now().round(k8s_openapi::jiff::Unit::Second).expect("whole seconds").to_string()
 }

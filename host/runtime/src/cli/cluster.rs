@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use crate::cluster::client::ClusterOptions;
+use crate::cluster::client::{ClusterOptions, ConnectError, Connection, connect};
+use crate::cluster::versions::Versions;
 
 /// Which cluster.
 #[derive(Debug, Clone, clap::Args)]
@@ -14,6 +15,36 @@ pub(super) struct ClusterArgs {
     /// A context of the kubeconfig
     #[arg(long, value_name = "NAME")]
     context: Option<String>,
+}
+
+/// Which namespace of which cluster.
+#[derive(Debug, clap::Args)]
+pub(super) struct Place {
+    #[command(flatten)]
+    cluster: ClusterArgs,
+    /// The namespace [default: the context's]
+    #[arg(short, long, value_name = "NAME", help_heading = "Cluster")]
+    namespace: Option<String>,
+}
+
+impl Place {
+    /// Whether anything of it was said.
+    pub(super) fn is_given(&self) -> bool {
+        self.cluster.kubeconfig.is_some() || self.cluster.context.is_some() || self.namespace.is_some()
+    }
+
+    /// The connection and the namespace.
+    pub(super) async fn connect(&self) -> Result<(Connection, String), ConnectError> {
+        let connection = connect(&self.cluster.options()).await?;
+        let namespace = self.namespace.clone().unwrap_or_else(|| connection.namespace.clone());
+        Ok((connection, namespace))
+    }
+
+    /// The versions there.
+    pub(super) async fn versions(&self) -> Result<Versions, ConnectError> {
+        let (connection, namespace) = self.connect().await?;
+        Ok(Versions::new(&connection, &namespace))
+    }
 }
 
 impl ClusterArgs {

@@ -1,23 +1,33 @@
-//! `krt doctor`: what is there to build nodes with, what is missing, and the command that installs it. Changes nothing.
+//! `krt doctor`: what is there to build nodes and to run versions with, what is missing, and what to do. Changes nothing.
+
+mod bus;
+mod tools;
 
 use std::fmt::Write as _;
-use std::path::Path;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::ExitCode;
 
+use anyhow::Context as _;
 use clap::ValueEnum as _;
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::build::Language;
-use super::{Globals, Output, print};
+use super::cluster::Place;
+use super::nats::NatsArgs;
+use super::plan::runtime_id;
+use super::{Globals, Output, logging, print};
+use crate::cluster::inspect::{Finding, Verdict, inspect};
 
-/// Say what is there to build nodes with, and what is missing
+/// Say what is there to build nodes and to run versions with, and what is missing
 ///
-/// Looks at the tools that `krt build` starts and at those that run a node's unit tests. What krt brings itself (pinned
-/// pieces of a language's toolchain, in the cache) is not among them: the first build installs it.
+/// Looks at the tools that `krt build` starts and at those that run a node's unit tests; what krt brings itself (pinned
+/// pieces of a language's toolchain, in the cache) is not among them: the first build installs it. Looks at the cluster of
+/// the kubeconfig and at NATS, as the commands that work on them do: whether they answer, know versions, and let you. Only at
+/// languages or only at the cluster, when those are named.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
-  krt doctor                           all languages
-  krt doctor --lang rust --lang python these
+  krt doctor                           everything
+  krt doctor --lang rust --lang python these languages
+  krt doctor -n team-a --nats nats://nats.bus:4222   the cluster and NATS, for what works on team-a
   krt doctor --output json             for scripts
 
 Exit codes: 0 all that was asked for is there, 1 something is missing or too old, 2 wrong usage.")]
@@ -25,222 +35,115 @@ pub(super) struct Args {
     /// Only this language; may be given several times
     #[arg(long, value_enum, value_name = "LANGUAGE")]
     lang: Vec<Language>,
+    #[command(flatten)]
+    place: Place,
+    /// The runtime (tenant) whose packages are looked for on NATS [default: the namespace's name]
+    #[arg(long, value_name = "ID", value_parser = runtime_id, help_heading = "NATS")]
+    runtime_id: Option<String>,
+    #[command(flatten)]
+    nats: NatsArgs,
 }
 
-/// A tool that a language needs.
-struct Tool {
-    name: &'static str,
-    /// The command that says its version, or that ends well when it is there.
-    command: &'static [&'static str],
-    /// Major and minor version at least.
-    at_least: Option<(u32, u32)>,
-    /// What it is needed for.
-    why: &'static str,
-    /// The command that installs it, or where it is to be had.
-    install: &'static str,
-}
+const NO_CLUSTER: &str = "no cluster was looked at: there is no kubeconfig ($KUBECONFIG, ~/.kube/config, --kubeconfig)";
 
-/// What was found. Serialises as `--output json` prints it.
-#[derive(Debug, Serialize)]
-struct Found {
-    tool: &'static str,
-    why: &'static str,
-    /// As it tells it itself; none when it is not there.
-    version: Option<String>,
-    /// Whether it is there and new enough.
-    ok: bool,
-    /// What is wrong; none when nothing is.
-    problem: Option<String>,
-    install: &'static str,
-}
-
-#[derive(Debug, Serialize)]
-struct Report {
-    language: &'static str,
-    ok: bool,
-    tools: Vec<Found>,
-}
-
-const CARGO: Tool = Tool {
-    name: "cargo",
-    command: &["cargo", "--version"],
-    at_least: Some((1, 85)),
-    why: "builds nodes",
-    install: "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh",
-};
-
-/// Ends well when the library's folder is there; rustc names one for targets that it does not have.
-const WASI: Tool = Tool {
-    name: "wasm32-wasip2",
-    command: &["sh", "-c", "test -d \"$(rustc --print target-libdir --target wasm32-wasip2)\""],
-    at_least: None,
-    why: "the standard library of components",
-    install: "rustup target add wasm32-wasip2",
-};
-
-const PYTHON: Tool = Tool {
-    name: "python3",
-    command: &["python3", "--version"],
-    at_least: Some((3, 10)),
-    why: "runs the toolchain",
-    install: "apt-get install python3 python3-venv",
-};
-
-const VENV: Tool = Tool {
-    name: "python3-venv",
-    command: &["python3", "-c", "import venv, ensurepip"],
-    at_least: None,
-    why: "installs the toolchain",
-    install: "apt-get install python3-venv",
-};
-
-const NODE: Tool = Tool {
-    name: "node",
-    command: &["node", "--version"],
-    at_least: Some((18, 19)),
-    why: "runs the toolchain and unit tests",
-    install: "apt-get install nodejs",
-};
-
-const NPM: Tool = Tool {
-    name: "npm",
-    command: &["npm", "--version"],
-    at_least: None,
-    why: "installs the toolchain and packages",
-    install: "apt-get install npm",
-};
-
-const GO: Tool = Tool {
-    name: "go",
-    command: &["go", "version"],
-    at_least: Some((1, 21)),
-    why: "builds nodes; one older than 1.26 brings that itself",
-    install: "apt-get install golang-go (1.21 or newer), or https://go.dev/dl",
-};
-
-const MAKE: Tool = Tool {
-    name: "make",
-    command: &["make", "--version"],
-    at_least: None,
-    why: "runs unit tests",
-    install: "apt-get install make",
-};
-
-const CC: Tool = Tool {
-    name: "cc",
-    command: &["cc", "--version"],
-    at_least: None,
-    why: "compiles unit tests",
-    install: "apt-get install gcc",
-};
-
-fn tools(language: Language) -> Vec<Tool> {
-    match language {
-        Language::Rust => vec![CARGO, WASI],
-        Language::Go => vec![GO],
-        Language::JavaScript => vec![NODE, NPM],
-        Language::Python => vec![PYTHON, VENV],
-        Language::C => vec![PYTHON, VENV, CARGO, WASI, MAKE, CC],
-    }
+/// What is behind a connection, or why nothing was looked at.
+enum Looked {
+    At(Vec<Finding>),
+    Not(String),
 }
 
 pub(super) fn run(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
-    let mut languages = if args.lang.is_empty() { Language::value_variants().to_vec() } else { args.lang };
+    let (is_lang, is_place) = (!args.lang.is_empty(), args.place.is_given());
+    let mut languages = match (is_lang, is_place) {
+        (true, _) => args.lang.clone(),
+        (false, false) => Language::value_variants().to_vec(),
+        (false, true) => Vec::new(),
+    };
     languages.sort();
     languages.dedup();
-    let reports: Vec<Report> = languages.into_iter().map(report).collect();
+    let reports: Vec<tools::Report> = languages.into_iter().map(tools::report).collect();
+    let remote = if is_place || !is_lang { Some(connections(&args, globals)?) } else { None };
     match globals.output {
-        Output::Json => print::json(&reports)?,
-        Output::Text => print::out(&text(&reports))?,
-    }
-    Ok(if reports.iter().all(|report| report.ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn report(language: Language) -> Report {
-    let tools: Vec<Found> = tools(language).iter().map(find).collect();
-    Report { language: language.title(), ok: tools.iter().all(|tool| tool.ok), tools }
-}
-
-/// Asks a tool for its version.
-fn find(tool: &Tool) -> Found {
-    let mut command = Command::new(tool.command[0]);
-    // Not where somebody's settings would have another version come.
-    command.args(&tool.command[1..]).current_dir(Path::new("/")).stdin(Stdio::null()).stderr(Stdio::null());
-    let said = match command.output() {
-        Ok(output) if output.status.success() => String::from_utf8_lossy(&output.stdout).into_owned(),
-        _ => return found(tool, None, Some("missing".to_owned())),
-    };
-    let version = version(&said);
-    let problem = match (tool.at_least, version.as_deref().and_then(numbers)) {
-        (Some(least), Some(is)) if is < least => Some(format!("too old: {}.{} or newer is needed", least.0, least.1)),
-        _ => None,
-    };
-    found(tool, Some(version.unwrap_or_else(|| "there".to_owned())), problem)
-}
-
-fn found(tool: &Tool, version: Option<String>, problem: Option<String>) -> Found {
-    Found { tool: tool.name, why: tool.why, version, ok: problem.is_none(), problem, install: tool.install }
-}
-
-/// The first word with a number and a dot, from its first digit on.
-fn version(said: &str) -> Option<String> {
-    let words = said.split_whitespace().filter(|word| word.contains('.'));
-    let mut versions = words.filter_map(|word| word.find(|c: char| c.is_ascii_digit()).map(|at| &word[at..]));
-    versions
-        .next()
-        .map(|word| word.chars().take_while(|c| c.is_ascii_alphanumeric() || "+-.".contains(*c)).take(40).collect())
-}
-
-/// Major and minor.
-fn numbers(version: &str) -> Option<(u32, u32)> {
-    let mut parts = version.split(|c: char| !c.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
-fn text(reports: &[Report]) -> String {
-    let mut text = String::new();
-    for report in reports {
-        // Writing to a String does not fail.
-        let _ = writeln!(text, "{}", report.language);
-        let row = |tool: &Found| {
-            let state = tool.problem.as_deref().or(tool.version.as_deref()).unwrap_or_default();
-            let help = if tool.ok { String::new() } else { format!("install: {}", tool.install) };
-            let mark = if tool.ok { "ok" } else { "!!" };
-            vec![mark.to_owned(), tool.tool.to_owned(), state.to_owned(), tool.why.to_owned(), help]
-        };
-        text.push_str(&print::columns(&report.tools.iter().map(row).collect::<Vec<_>>()));
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn versions_are_read_from_what_tools_say() {
-        for (said, expected) in [
-            ("cargo 1.95.0 (f2d3ce0bd 2026-03-21)", (1, 95)),
-            ("Python 3.11.2", (3, 11)),
-            ("v20.19.2", (20, 19)),
-            ("go version go1.26.1 linux/amd64", (1, 26)),
-        ] {
-            assert_eq!(version(said).as_deref().and_then(numbers), Some(expected), "{said}");
+        Output::Json => {
+            let (cluster, nats) = remote.as_ref().map_or((Value::Null, Value::Null), |(a, b)| (a.json(), b.json()));
+            print::json(&json!({ "languages": reports, "cluster": cluster, "nats": nats }))?;
         }
-        assert_eq!(version("nothing of the kind"), None);
+        Output::Text => {
+            let mut text = String::new();
+            for report in &reports {
+                // Writing to a String does not fail.
+                let _ = write!(text, "{}\n{}", report.language, tools::lines(report));
+            }
+            if let Some((cluster, nats)) = &remote {
+                let _ = write!(text, "Cluster\n{}NATS\n{}", cluster.lines(), nats.lines());
+            }
+            print::out(&text)?;
+        }
+    }
+    let remote_ok = remote.is_none_or(|(cluster, nats)| cluster.is_ok() && nats.is_ok());
+    Ok(if remote_ok && reports.iter().all(|it| it.ok) { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// The cluster and NATS.
+fn connections(args: &Args, globals: &Globals) -> anyhow::Result<(Looked, Looked)> {
+    logging::install(globals, false);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting a thread")?;
+    Ok(runtime.block_on(async {
+        let (cluster, namespace) = match args.place.connect().await {
+            Ok((connection, namespace)) => (Looked::At(inspect(&connection, &namespace).await), Some(namespace)),
+            Err(error) if error.is_nowhere() && !args.place.is_given() => (Looked::Not(NO_CLUSTER.to_owned()), None),
+            Err(error) => (Looked::At(vec![Finding::wrong("API server", error.to_string(), "")]), None),
+        };
+        let runtime_id = args.runtime_id.clone().or(namespace);
+        let nats = match args.nats.options("krt doctor") {
+            None => Looked::Not("no NATS was looked at: say --nats URL, or set KRT_NATS_URL".to_owned()),
+            Some(_) if args.nats.is_auto() => {
+                Looked::Not("no NATS was looked at: auto is a server of its own".to_owned())
+            }
+            Some(options) => Looked::At(bus::inspect(&options, runtime_id.as_deref()).await),
+        };
+        (cluster, nats)
+    }))
+}
+
+impl Looked {
+    /// Whether nothing is wrong, as far as could be found out.
+    fn is_ok(&self) -> bool {
+        match self {
+            Self::At(findings) => findings.iter().all(|it| it.verdict != Verdict::Wrong),
+            Self::Not(_) => true,
+        }
     }
 
-    #[test]
-    fn what_is_missing_or_too_old_is_said_with_the_command_that_installs_it() {
-        let missing = Tool { name: "no", command: &["krt-no-such-tool"], at_least: None, why: "x", install: "get no" };
-        const OLD: Tool =
-            Tool { name: "old", command: &["echo", "old 1.2.3"], at_least: Some((1, 3)), why: "x", install: "get old" };
-        let new = Tool { at_least: Some((1, 2)), name: "new", install: "get new", ..OLD };
-        let tools: Vec<_> = [missing, OLD, new].iter().map(find).collect();
-        assert_eq!(tools.iter().map(|tool| tool.ok).collect::<Vec<_>>(), [false, false, true]);
-        let text = text(&[Report { language: "Test", ok: false, tools }]);
-        assert!(text.contains("!!  no   missing") && text.contains("install: get no"), "{text}");
-        assert!(text.contains("too old: 1.3 or newer is needed") && text.contains("install: get old"), "{text}");
-        assert!(!text.contains("get new"), "{text}");
+    fn lines(&self) -> String {
+        let findings = match self {
+            Self::At(findings) => findings,
+            Self::Not(why) => return format!("  --  {why}\n"),
+        };
+        let row = |it: &Finding| {
+            let mark = match it.verdict {
+                Verdict::Good => "ok",
+                Verdict::Unknown => "--",
+                Verdict::Wrong => "!!",
+            };
+            vec![mark.to_owned(), it.what.to_owned(), it.found.clone(), it.help.clone()]
+        };
+        print::columns(&findings.iter().map(row).collect::<Vec<_>>())
+    }
+
+    fn json(&self) -> Value {
+        let findings = match self {
+            Self::At(findings) => findings.as_slice(),
+            Self::Not(_) => return Value::Null,
+        };
+        let one = |it: &Finding| {
+            let state = match it.verdict {
+                Verdict::Good => "good",
+                Verdict::Unknown => "unknown",
+                Verdict::Wrong => "wrong",
+            };
+            json!({ "what": it.what, "state": state, "found": it.found, "help": it.help })
+        };
+        json!({ "ok": self.is_ok(), "findings": findings.iter().map(one).collect::<Vec<_>>() })
     }
 }

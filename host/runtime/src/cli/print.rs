@@ -4,10 +4,15 @@ use std::io::{self, Write};
 
 /// Prints `text` as it is to standard output.
 pub(super) fn out(text: &str) -> anyhow::Result<()> {
+    on(text).map(drop)
+}
+
+/// As [`out`], for what goes on printing: whether anybody still reads.
+pub(super) fn on(text: &str) -> anyhow::Result<bool> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => Ok(result?),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        result => Ok(result.map(|()| true)?),
     }
 }
 

@@ -8,15 +8,16 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, bail};
+use serde_json::json;
 
 use self::progress::{Goal, wait};
-use super::cluster::ClusterArgs;
+use super::cluster::Place;
 use super::variables::assignment;
 use super::{Globals, Output, logging, print};
 use crate::artifact::Reference;
-use crate::cluster::client::connect;
 use crate::cluster::crd::{ConfigEntry, KeyRef, Phase, State, ValueSource, Version, condition};
-use crate::cluster::versions::{LogOptions, Next, Versions};
+use crate::cluster::logs::{LogLine, LogOptions, logs as read_logs};
+use crate::cluster::versions::{Next, Versions};
 
 /// Which version, and how long to wait for it.
 #[derive(Debug, clap::Args)]
@@ -28,16 +29,6 @@ pub(super) struct Target {
     place: Place,
     #[command(flatten)]
     waiting: Waiting,
-}
-
-/// Which namespace of which cluster.
-#[derive(Debug, clap::Args)]
-pub(super) struct Place {
-    #[command(flatten)]
-    cluster: ClusterArgs,
-    /// The namespace [default: the context's]
-    #[arg(short, long, value_name = "NAME", help_heading = "Cluster")]
-    namespace: Option<String>,
 }
 
 /// How long to wait.
@@ -164,10 +155,13 @@ pub(super) struct StatusArgs {
 }
 
 /// Show what the pods of a version log
+///
+/// Pod after pod; with -f as lines come, of pods that are started meanwhile, too, until the version is deleted.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:
   krt logs v2 -n team-a
-  krt logs v2 -f --node etl
+  krt logs v2 -f --node etl --tail 100
+  krt logs v2 --previous                                  of what has crashed
   krt logs v2 --request 4f7c…                             lines that name a request")]
 pub(super) struct LogsArgs {
     /// The version
@@ -182,9 +176,15 @@ pub(super) struct LogsArgs {
     /// Only lines that name this request
     #[arg(long, value_name = "ID")]
     request: Option<String>,
-    /// Lines of the past for each pod
+    /// Lines of the past for each container
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i64).range(0..))]
     tail: Option<i64>,
+    /// Only what was logged within these seconds
+    #[arg(long, value_name = "SECONDS", value_parser = super::positive_seconds)]
+    since: Option<f64>,
+    /// Of containers that were started again: what the one before logged
+    #[arg(long, conflicts_with = "follow")]
+    previous: bool,
     #[command(flatten)]
     place: Place,
 }
@@ -236,14 +236,6 @@ impl Values {
             entries.push(from(name, ValueSource { config_map_key_ref: key(it), ..ValueSource::default() }));
         }
         entries
-    }
-}
-
-impl Place {
-    async fn versions(&self) -> anyhow::Result<Versions> {
-        let connection = connect(&self.cluster.options()).await?;
-        let namespace = self.namespace.clone().unwrap_or_else(|| connection.namespace.clone());
-        Ok(Versions::new(&connection, &namespace))
     }
 }
 
@@ -329,39 +321,45 @@ pub(super) fn status(args: StatusArgs, globals: &Globals) -> anyhow::Result<Exit
             }
             return Ok(ExitCode::SUCCESS);
         }
-        let mut printed = Ok(());
+        let mut printed = Ok(true);
         let see = |version: Option<&Version>| {
             let Some(version) = version else { return Next::Enough };
             printed = match globals.output {
-                Output::Json => print::out(&format!("{}\n", show::json(version))),
-                Output::Text => print::out(&format!("{}\n", show::one(version))),
+                Output::Json => print::on(&format!("{}\n", show::json(version))),
+                Output::Text => print::on(&format!("{}\n", show::one(version))),
             };
-            if printed.is_ok() { Next::Watch } else { Next::Enough }
+            if matches!(printed, Ok(true)) { Next::Watch } else { Next::Enough }
         };
         versions.follow(name, see).await?;
-        printed.map(|()| ExitCode::SUCCESS)
+        printed.map(|_| ExitCode::SUCCESS)
     })
 }
 
 pub(super) fn logs(args: LogsArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
     block_on(globals, async {
         let versions = args.place.versions().await?;
-        let options = LogOptions { follow: args.follow, node: args.node.clone(), tail: args.tail };
-        let mut printed = Ok(());
-        let see = |line: crate::cluster::versions::LogLine| {
-            if printed.is_err() || args.request.as_ref().is_some_and(|id| !line.text.contains(id.as_str())) {
-                return;
-            }
-            printed = match globals.output {
-                Output::Json => {
-                    let value = serde_json::json!({ "node": line.node, "pod": line.pod, "line": line.text });
-                    print::out(&format!("{value}\n"))
-                }
-                Output::Text => print::out(&format!("{}  {}\n", line.node, line.text)),
-            };
+        let options = LogOptions {
+            follow: args.follow,
+            node: args.node.clone(),
+            tail: args.tail,
+            since: args.since.map(Duration::from_secs_f64),
+            previous: args.previous,
         };
-        versions.logs(&args.version, &options, see).await?;
-        printed.map(|()| ExitCode::SUCCESS)
+        let mut printed = Ok(true);
+        let see = |line: LogLine| {
+            if args.request.as_ref().is_some_and(|id| !line.text.contains(id.as_str())) {
+                return Next::Watch;
+            }
+            let LogLine { node, pod, container, text } = line;
+            let text = match globals.output {
+                Output::Json => json!({ "node": node, "pod": pod, "container": container, "line": text }).to_string(),
+                Output::Text => format!("{node}  {text}"),
+            };
+            printed = print::on(&format!("{text}\n"));
+            if matches!(printed, Ok(true)) { Next::Watch } else { Next::Enough }
+        };
+        read_logs(&versions, &args.version, &options, see).await?;
+        printed.map(|_| ExitCode::SUCCESS)
     })
 }
 

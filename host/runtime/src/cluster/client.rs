@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 
 /// Which cluster. What is none is as `kubectl` has it: `$KUBECONFIG`, `~/.kube/config`, else the pod's own account.
@@ -30,13 +30,26 @@ pub struct Connection {
 pub enum ConnectError {
     /// The kubeconfig is not there, or not as it should be.
     #[error("the kubeconfig is of no use: {0}")]
-    Kubeconfig(#[from] kube::config::KubeconfigError),
+    Kubeconfig(#[from] KubeconfigError),
     /// Neither a kubeconfig nor a pod's account.
     #[error("which cluster? {0}")]
     Nowhere(#[from] kube::config::InferConfigError),
     /// The client cannot be made: certificates, above all.
     #[error("no client can be made: {0}")]
     Client(#[from] kube::Error),
+}
+
+impl ConnectError {
+    /// Whether no cluster is named at all: there is neither a kubeconfig nor a pod's account.
+    pub fn is_nowhere(&self) -> bool {
+        let Self::Nowhere(error) = self else { return false };
+        let kubeconfig = std::error::Error::source(error).and_then(|it| it.downcast_ref::<KubeconfigError>());
+        match kubeconfig {
+            Some(KubeconfigError::FindPath) => true,
+            Some(KubeconfigError::ReadConfig(error, _)) => error.kind() == std::io::ErrorKind::NotFound,
+            _ => false,
+        }
+    }
 }
 
 /// Reads who and where; the API server is not asked yet.

@@ -1,9 +1,9 @@
 //! What a user does with versions on a cluster: look, want another state, follow what becomes of it. Never changes anything but
 //! the resource; the operator does the rest.
 
-use futures::{AsyncBufReadExt as _, StreamExt as _, TryStreamExt as _};
+use futures::StreamExt as _;
 use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, DeleteParams, ListParams, LogParams, Patch, PatchParams, PostParams};
+use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
 
@@ -16,8 +16,8 @@ const FIELD_MANAGER: &str = "krt";
 /// Versions of one namespace.
 #[derive(Clone)]
 pub struct Versions {
-    api: Api<Version>,
-    pods: Api<Pod>,
+    pub(super) api: Api<Version>,
+    pub(super) pods: Api<Pod>,
     namespace: String,
 }
 
@@ -35,6 +35,16 @@ pub enum VersionsError {
     /// The cluster does not know versions.
     #[error("the cluster knows no versions: install krt's chart, or charts/krt/crds/versions.yaml")]
     NotInstalled,
+    /// The version has no such node.
+    #[error("version {name:?} has no node {node:?}; it has {nodes}")]
+    NoNode {
+        /// The version.
+        name: String,
+        /// What was asked for.
+        node: String,
+        /// Those that it has.
+        nodes: String,
+    },
     /// The API server says no.
     #[error("the cluster refuses: {0}")]
     Refused(String),
@@ -50,28 +60,6 @@ pub enum Next {
     Watch,
     /// Enough.
     Enough,
-}
-
-/// One line of a pod's log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LogLine {
-    /// `workflow/node`, or `entrypoint`.
-    pub node: String,
-    /// The pod.
-    pub pod: String,
-    /// The line.
-    pub text: String,
-}
-
-/// Which logs.
-#[derive(Debug, Clone, Default)]
-pub struct LogOptions {
-    /// Go on with what is logged from now on.
-    pub follow: bool,
-    /// Only of this node (`node` or `workflow/node`).
-    pub node: Option<String>,
-    /// Lines of the past for each pod.
-    pub tail: Option<i64>,
 }
 
 impl Versions {
@@ -176,56 +164,12 @@ impl Versions {
         Err(VersionsError::Away("the watch ended".to_owned()))
     }
 
-    /// Shows the lines that a version's pods log to `see`, until all of them end.
-    ///
-    /// # Errors
-    /// See [`VersionsError`].
-    pub async fn logs(
-        &self,
-        name: &str,
-        options: &LogOptions,
-        mut see: impl FnMut(LogLine),
-    ) -> Result<(), VersionsError> {
-        self.get(name).await?;
-        let list = ListParams::default()
-            .labels(&format!("app.kubernetes.io/managed-by=krt,app.kubernetes.io/instance={name}"));
-        let pods = self.pods.list(&list).await.map_err(|error| self.explained(error, name))?.items;
-        let mut streams = Vec::new();
-        for pod in &pods {
-            let Some(pod_name) = pod.metadata.name.clone() else { continue };
-            let node = node_of(pod);
-            let wanted = |wanted: &str| node == wanted || node.rsplit('/').next() == Some(wanted);
-            if options.node.as_deref().is_some_and(|it| !wanted(it)) {
-                continue;
-            }
-            let params = LogParams { follow: options.follow, tail_lines: options.tail, ..LogParams::default() };
-            let stream = match self.pods.log_stream(&pod_name, &params).await {
-                Ok(stream) => stream,
-                Err(error) => {
-                    // It has not begun: the others have.
-                    tracing::warn!(pod = pod_name, %error, "no log");
-                    continue;
-                }
-            };
-            let lines = stream.lines().map_ok(move |text| LogLine { node: node.clone(), pod: pod_name.clone(), text });
-            streams.push(lines.boxed());
-        }
-        let mut lines = futures::stream::select_all(streams);
-        while let Some(line) = lines.next().await {
-            match line {
-                Ok(line) => see(line),
-                Err(error) => return Err(VersionsError::Away(error.to_string())),
-            }
-        }
-        Ok(())
-    }
-
     async fn patch(&self, name: &str, patch: Value) -> Result<Version, VersionsError> {
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
         self.api.patch(name, &params, &Patch::Merge(patch)).await.map_err(|error| self.explained(error, name))
     }
 
-    fn explained(&self, error: kube::Error, name: &str) -> VersionsError {
+    pub(super) fn explained(&self, error: kube::Error, name: &str) -> VersionsError {
         match error {
             kube::Error::Api(status) if status.code == 404 && name.is_empty() => VersionsError::NotInstalled,
             // Where the resource is not known, the path is not.
@@ -266,13 +210,4 @@ pub fn refusal(version: &Version) -> Option<String> {
     let lasting =
         ["ManifestInvalid", "ComponentRejected", "PackageInvalid", "WrongName", "ConfigIncomplete", "ConfigInvalid"];
     lasting.contains(&degraded.reason.as_str()).then(|| format!("{}: {}", degraded.reason, degraded.message))
-}
-
-fn node_of(pod: &Pod) -> String {
-    let label =
-        |name: &str| pod.metadata.labels.as_ref().and_then(|labels| labels.get(name)).cloned().unwrap_or_default();
-    if label("type") == krt::names::ENTRYPOINT {
-        return krt::names::ENTRYPOINT.to_owned();
-    }
-    format!("{}/{}", label("workflow-name"), label("node-name"))
 }

@@ -1,13 +1,17 @@
-//! Waits until a version has become what is wanted, and tells what happens meanwhile.
+//! Waits until a version has become what is wanted, and tells what happens meanwhile: each node with a line of its own, in
+//! place on a terminal, whenever it changes elsewhere.
 
+use std::collections::BTreeMap;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::show;
 use crate::cli::{Globals, Output, print};
-use crate::cluster::crd::Version;
+use crate::cluster::crd::{Phase, Version};
 use crate::cluster::versions::{Next, Versions, has_settled, is_current, refusal};
 
 /// What is waited for.
@@ -30,19 +34,16 @@ pub(super) async fn wait(
     globals: &Globals,
 ) -> anyhow::Result<ExitCode> {
     let Some(patience) = patience else { return Ok(ExitCode::SUCCESS) };
-    let started = Instant::now();
-    let (mut last, mut said, mut reached, mut refused) = (None, String::new(), false, None);
+    let shown = globals.output == Output::Text && goal != Goal::NotAskedFor;
+    let mut progress = Progress::new(shown);
+    let (mut last, mut reached, mut refused) = (None, false, None);
     let see = |version: Option<&Version>| {
         let Some(version) = version else {
             reached = goal == Goal::Gone;
             return Next::Enough;
         };
         last = Some(version.clone());
-        let line = line(version, started.elapsed());
-        if globals.output == Output::Text && goal != Goal::NotAskedFor && line.1 != said {
-            print::error(&line.0);
-            said = line.1;
-        }
+        progress.show(rows(version));
         reached = match goal {
             Goal::Settled => has_settled(version),
             Goal::NotAskedFor => {
@@ -54,6 +55,7 @@ pub(super) async fn wait(
         if reached || refused.is_some() { Next::Enough } else { Next::Watch }
     };
     let followed = tokio::time::timeout(patience, versions.follow(name, see)).await;
+    progress.finish();
     if let Ok(followed) = followed {
         followed?;
     }
@@ -80,14 +82,144 @@ pub(super) async fn wait(
     }
 }
 
-/// A line, with and without the time.
-fn line(version: &Version, elapsed: Duration) -> (String, String) {
-    let name = version.metadata.name.as_deref().unwrap_or_default();
+/// What is shown of a version.
+#[derive(Debug, PartialEq, Eq)]
+struct Row {
+    /// What it is about: the version, or `workflow/node`.
+    name: String,
+    /// How it is.
+    text: String,
+    /// Nothing is awaited of it.
+    done: bool,
+}
+
+/// The version itself, then its nodes.
+fn rows(version: &Version) -> Vec<Row> {
+    let name = version.metadata.name.clone().unwrap_or_default();
     let Some(status) = &version.status else {
-        let text = format!("{name}  waiting for the operator");
-        return (format!("{:6.1} s  {text}\n", elapsed.as_secs_f64()), text);
+        return vec![Row { name, text: "waiting for the operator".to_owned(), done: false }];
     };
-    let text = [name, &format!("{:?}", status.phase), &status.ready, &status.message].map(str::to_owned).join("  ");
-    let text = text.trim_end().to_owned();
-    (format!("{:6.1} s  {text}\n", elapsed.as_secs_f64()), text)
+    let text = [&format!("{:?}", status.phase), &status.ready, &status.message].map(String::as_str).join("  ");
+    let done = matches!(status.phase, Phase::Started | Phase::Published | Phase::Stopped) && is_current(version);
+    let mut rows = vec![Row { name, text: text.trim_end().to_owned(), done }];
+    rows.extend(status.nodes.iter().map(|node| {
+        let ready = format!("{}/{}", node.ready, node.replicas);
+        let why = node.reason.as_deref().unwrap_or_default();
+        let text = format!("{ready}  {why}").trim_end().to_owned();
+        Row { name: show::node(node), text, done: node.ready >= node.replicas }
+    }));
+    rows
+}
+
+/// Where the rows go.
+enum Progress {
+    Nowhere,
+    /// Lines, of what has changed.
+    Lines {
+        started: Instant,
+        said: BTreeMap<String, String>,
+    },
+    /// In place.
+    Terminal {
+        all: MultiProgress,
+        bars: BTreeMap<String, ProgressBar>,
+    },
+}
+
+impl Progress {
+    fn new(shown: bool) -> Self {
+        if !shown {
+            Self::Nowhere
+        } else if std::io::stderr().is_terminal() {
+            Self::Terminal { all: MultiProgress::new(), bars: BTreeMap::new() }
+        } else {
+            Self::Lines { started: Instant::now(), said: BTreeMap::new() }
+        }
+    }
+
+    fn show(&mut self, rows: Vec<Row>) {
+        match self {
+            Self::Nowhere => {}
+            Self::Lines { started, said } => print::error(&changed(&rows, said, started.elapsed())),
+            Self::Terminal { all, bars } => {
+                // Nodes that are no more: of another package.
+                bars.retain(|name, bar| {
+                    let stays = rows.iter().any(|row| row.name == *name);
+                    if !stays {
+                        bar.finish_and_clear();
+                    }
+                    stays
+                });
+                let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
+                for (at, row) in rows.into_iter().enumerate() {
+                    let mark = if row.done { "✓" } else { " " };
+                    let bar = bars.entry(row.name.clone()).or_insert_with(|| added(all, at == 0));
+                    bar.set_message(format!("{mark} {:width$}  {}", row.name, row.text));
+                }
+            }
+        }
+    }
+
+    /// Leaves what was shown last where it is.
+    fn finish(&mut self) {
+        if let Self::Terminal { bars, .. } = self {
+            for bar in bars.values() {
+                bar.abandon();
+            }
+        }
+    }
+}
+
+/// A row of its own at the end; only the first one turns and says the time.
+fn added(all: &MultiProgress, is_first: bool) -> ProgressBar {
+    let bar = all.add(ProgressBar::new_spinner());
+    let template = if is_first { "{spinner} {elapsed:>4}  {wide_msg}" } else { "        {wide_msg}" };
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    if is_first {
+        bar.enable_steady_tick(Duration::from_millis(100));
+    }
+    bar
+}
+
+/// A line for each row that was not said so before.
+fn changed(rows: &[Row], said: &mut BTreeMap<String, String>, elapsed: Duration) -> String {
+    let mut text = String::new();
+    for row in rows {
+        if said.get(&row.name) != Some(&row.text) {
+            text.push_str(&format!("{:6.1} s  {}  {}\n", elapsed.as_secs_f64(), row.name, row.text));
+            said.insert(row.name.clone(), row.text.clone());
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn version(ready: i32) -> Version {
+        let node = |name: &str, workflow: Option<&str>, ready: i32| json!({ "name": name, "workflow": workflow, "deployment": name, "replicas": 2, "ready": ready });
+        let version = json!({
+            "apiVersion": "krt.konstellation.io/v1alpha1", "kind": "Version", "metadata": { "name": "v1" },
+            "spec": { "package": { "ref": "nats://a/b" }, "state": "Started" },
+            "status": { "phase": "Starting", "ready": "1/3",
+                        "nodes": [node("entrypoint", None, 2), node("etl", Some("go"), ready)] },
+        });
+        serde_json::from_value(version).unwrap()
+    }
+
+    #[test]
+    fn each_node_is_told_when_it_changes_and_only_then() {
+        let (mut said, second) = (BTreeMap::new(), Duration::from_secs(1));
+        let first = changed(&rows(&version(0)), &mut said, second);
+        assert_eq!(first, "   1.0 s  v1  Starting  1/3\n   1.0 s  entrypoint  2/2\n   1.0 s  go/etl  0/2\n");
+        assert_eq!(changed(&rows(&version(0)), &mut said, second), "");
+        assert_eq!(changed(&rows(&version(1)), &mut said, second), "   1.0 s  go/etl  1/2\n");
+        assert_eq!(rows(&version(1)).iter().map(|row| row.done).collect::<Vec<_>>(), [false, true, false]);
+        assert!(rows(&version(2)).last().unwrap().done);
+    }
 }

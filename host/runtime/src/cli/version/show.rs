@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::cli::print;
-use crate::cluster::crd::Version;
+use crate::cluster::crd::{NodeStatus, Version};
 
 /// For scripts.
 pub(super) fn json(version: &Version) -> Value {
@@ -16,6 +16,11 @@ pub(super) fn json(version: &Version) -> Value {
         "config": names,
         "status": version.status,
     })
+}
+
+/// A node as it is named: `workflow/node`, or `entrypoint`.
+pub(super) fn node(node: &NodeStatus) -> String {
+    node.workflow.as_ref().map_or_else(|| node.name.clone(), |workflow| format!("{workflow}/{}", node.name))
 }
 
 /// One line each.
@@ -46,13 +51,12 @@ pub(super) fn one(version: &Version) -> String {
         .nodes
         .iter()
         .map(|node| {
-            let name = node.workflow.as_ref().map_or_else(|| node.name.clone(), |it| format!("{it}/{}", node.name));
             let wrong = match (&node.reason, &node.message) {
                 (Some(reason), Some(message)) => format!("{reason}: {message}"),
                 (Some(reason), None) => reason.clone(),
                 _ => String::new(),
             };
-            vec![name, format!("{}/{}", node.ready, node.replicas), wrong]
+            vec![self::node(node), format!("{}/{}", node.ready, node.replicas), wrong]
         })
         .collect();
     if !rows.is_empty() {

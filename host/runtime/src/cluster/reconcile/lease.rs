@@ -7,6 +7,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use kube::api::{Api, ObjectMeta, PostParams};
 
+use crate::cluster::inspect::LEASE_LABEL;
+
 /// A Lease, and who we are.
 #[derive(Clone)]
 pub struct LeaseOptions {
@@ -172,14 +174,20 @@ async fn take(leases: &Api<Lease>, lease: Option<Lease>, options: &LeaseOptions)
         ..LeaseSpec::default()
     };
     let params = PostParams::default();
+    let (label, value) = LEASE_LABEL;
     match lease {
         Some(lease) => {
             // With the version that was read: of two, one is refused.
-            let lease = Lease { spec: Some(spec), ..lease };
+            let mut lease = Lease { spec: Some(spec), ..lease };
+            lease.metadata.labels.get_or_insert_default().insert(label.to_owned(), value.to_owned());
             leases.replace(&options.name, &params, &lease).await.map(drop)
         }
         None => {
-            let metadata = ObjectMeta { name: Some(options.name.clone()), ..ObjectMeta::default() };
+            let metadata = ObjectMeta {
+                name: Some(options.name.clone()),
+                labels: Some([(label.to_owned(), value.to_owned())].into()),
+                ..ObjectMeta::default()
+            };
             leases.create(&params, &Lease { metadata, spec: Some(spec) }).await.map(drop)
         }
     }

@@ -1,0 +1,137 @@
+//! The part of the tests' kubelet that the API server itself connects to: what containers log, over TLS. Serves what it is told
+//! that pods said; asserts nothing.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use k8s_openapi::jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+
+use super::kubelet::Orders;
+
+/// More than any head of a request of the API server's.
+const MAX_HEAD: usize = 16 << 10;
+
+/// What a pod said, and when.
+#[derive(Debug, Clone)]
+pub(super) struct Word {
+    pub(super) namespace: String,
+    /// How the pod's name begins.
+    pub(super) pods: String,
+    pub(super) at: Timestamp,
+    pub(super) text: Vec<u8>,
+}
+
+/// A request of the API server's for what a container logs.
+struct Wanted {
+    namespace: String,
+    pod: String,
+    follow: bool,
+    timestamps: bool,
+    since: Option<Timestamp>,
+    tail: Option<usize>,
+}
+
+/// Answers on `listener` until it is dropped.
+pub(super) async fn serve(listener: TcpListener, orders: Arc<Mutex<Orders>>, changed: watch::Receiver<()>) {
+    let acceptor = TlsAcceptor::from(Arc::new(certificate()));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let (acceptor, orders, changed) = (acceptor.clone(), orders.clone(), changed.clone());
+        tokio::spawn(async move {
+            if let Ok(mut stream) = acceptor.accept(stream).await {
+                // The API server hears of it by the connection.
+                let _ = answer(&mut stream, &orders, changed).await;
+            }
+        });
+    }
+}
+
+/// Nobody verifies it.
+fn certificate() -> ServerConfig {
+    let made = rcgen::generate_simple_self_signed(["fake0".to_owned()]).expect("a certificate");
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_no_client_auth()
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .expect("a configuration")
+}
+
+async fn answer(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    orders: &Mutex<Orders>,
+    mut changed: watch::Receiver<()>,
+) -> std::io::Result<()> {
+    let mut head = Vec::new();
+    while !head.windows(4).any(|end| end == b"\r\n\r\n") {
+        if head.len() > MAX_HEAD || stream.read_buf(&mut head).await? == 0 {
+            return Ok(());
+        }
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let Some(wanted) = head.split(' ').nth(1).and_then(wanted) else {
+        return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+    };
+    let begin =
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
+    stream.write_all(begin).await?;
+    let look = || orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let hang_ups = look().hang_ups;
+    let mut told = 0;
+    loop {
+        let orders = look();
+        if orders.hang_ups != hang_ups {
+            // In the middle of it.
+            return Ok(());
+        }
+        let is_of = |word: &&Word| word.namespace == wanted.namespace && wanted.pod.starts_with(&word.pods);
+        let words: Vec<&Word> = orders.words.iter().filter(is_of).collect();
+        let skipped = if told == 0 { words.len().saturating_sub(wanted.tail.unwrap_or(words.len())) } else { 0 };
+        for word in words.iter().skip(told.max(skipped)) {
+            // As a kubelet does: to the second.
+            if wanted.since.is_some_and(|since| word.at.as_second() < since.as_second()) {
+                continue;
+            }
+            let mut line = if wanted.timestamps { format!("{} ", word.at).into_bytes() } else { Vec::new() };
+            line.extend_from_slice(&word.text);
+            line.push(b'\n');
+            stream.write_all(format!("{:x}\r\n", line.len()).as_bytes()).await?;
+            stream.write_all(&line).await?;
+            stream.write_all(b"\r\n").await?;
+        }
+        told = words.len();
+        stream.flush().await?;
+        if !wanted.follow || orders.gone.contains(&(wanted.namespace.clone(), wanted.pod.clone())) {
+            stream.write_all(b"0\r\n\r\n").await?;
+            return stream.shutdown().await;
+        }
+        if changed.changed().await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// `/containerLogs/NAMESPACE/POD/CONTAINER?...`
+fn wanted(target: &str) -> Option<Wanted> {
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
+    let mut parts = path.strip_prefix("/containerLogs/")?.split('/');
+    let (namespace, pod) = (parts.next()?.to_owned(), parts.next()?.to_owned());
+    let value =
+        |name: &str| query.split('&').filter_map(|it| it.split_once('=')).find(|it| it.0 == name).map(|it| it.1);
+    let since = value("sinceTime").map(|time| time.replace("%3A", ":"));
+    Some(Wanted {
+        namespace,
+        pod,
+        follow: value("follow") == Some("true"),
+        timestamps: value("timestamps") == Some("true"),
+        since: since.and_then(|time| time.parse().ok()),
+        tail: value("tailLines").and_then(|lines| lines.parse().ok()),
+    })
+}
