@@ -34,6 +34,17 @@ impl Ran {
     }
 }
 
+/// Runs a command to its end, however long it takes.
+///
+/// # Panics
+/// When it does not start, is killed, or prints what is no text.
+pub fn ran(command: &mut std::process::Command) -> Ran {
+    let output = command.output().expect("it starts");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    let code = output.status.code().unwrap_or_else(|| panic!("{}: {command:?}", output.status));
+    Ran { code, stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
 /// Runs `krt` with `arguments` in `folder` to its end, within [`TIME`] and 500 MB.
 ///
 /// # Panics

@@ -9,6 +9,7 @@ use e2e::cluster::tool;
 use e2e::process::Process;
 use e2e::{krt_binary, workspace};
 use krt_host::cluster::crd::{Phase, State};
+use kube::config::{KubeConfigOptions, Kubeconfig};
 
 /// Everything that the chart may make in a namespace.
 const KINDS: &str = "deployments,statefulsets,services,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies,\
@@ -109,6 +110,78 @@ async fn what_the_operator_may_do_suffices_for_a_versions_life_and_for_no_other_
     assert_eq!(left(&ground, &[&name]), [""; 0]);
 }
 
+/// What the account of a tenant's member gets by trying: its own versions, and nothing of `theirs` or of the cluster.
+async fn attempts(ground: &Ground, own: &str, theirs: &str) {
+    let token = ground.space.cluster.kubectl(&["-n", own, "create", "token", "default"]);
+    let path = ground.space.cluster.kubeconfig_for(own, token.trim());
+    let config = Kubeconfig::read_from(path).expect("a kubeconfig");
+    let config =
+        kube::Config::from_custom_kubeconfig(config, &KubeConfigOptions::default()).await.expect("a configuration");
+    let client = kube::Client::try_from(config).expect("a client");
+    let attempt = async |method: &str, path: &str| {
+        let body = if method == "GET" || method == "DELETE" { Vec::new() } else { b"{}".to_vec() };
+        let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
+        let request = http::Request::builder().method(method).uri(path).header("Content-Type", kind).body(body);
+        match client.request_text(request.expect("a request")).await {
+            Ok(_) => 200,
+            Err(kube::Error::Api(status)) => status.code,
+            Err(error) => panic!("{method} {path}: {error}"),
+        }
+    };
+    let versions = "/apis/krt.konstellation.io/v1alpha1";
+    let kinds = [
+        (versions, "versions"),
+        ("/api/v1", "secrets"),
+        ("/api/v1", "configmaps"),
+        ("/api/v1", "pods"),
+        ("/api/v1", "services"),
+        ("/apis/apps/v1", "deployments"),
+        ("/apis/networking.k8s.io/v1", "networkpolicies"),
+        ("/apis/rbac.authorization.k8s.io/v1", "rolebindings"),
+    ];
+    for (group, kind) in kinds {
+        for namespace in [theirs, &ground.space.name] {
+            let all = format!("{group}/namespaces/{namespace}/{kind}");
+            let one = format!("{all}/krt");
+            for (method, path) in [("GET", &all), ("GET", &one), ("POST", &all), ("PATCH", &one), ("DELETE", &one)] {
+                assert_eq!(attempt(method, path).await, 403, "{method} {path}");
+            }
+        }
+        let everywhere = format!("{group}/{kind}");
+        assert_eq!(attempt("GET", &everywhere).await, 403, "{everywhere}");
+    }
+    let own_core = format!("/api/v1/namespaces/{own}");
+    for (method, path) in [
+        ("GET", "/api/v1/namespaces".to_owned()),
+        ("GET", "/api/v1/nodes".to_owned()),
+        ("GET", format!("/api/v1/namespaces/{theirs}")),
+        ("GET", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions".to_owned()),
+        // In its own namespace: what would let it out of what the operator makes.
+        ("GET", format!("{own_core}/secrets/krt-nats")),
+        ("GET", format!("{own_core}/secrets")),
+        ("POST", format!("{own_core}/pods")),
+        ("POST", format!("{own_core}/pods/any/exec")),
+        ("POST", format!("{own_core}/serviceaccounts/default/token")),
+        ("PATCH", format!("{own_core}/resourcequotas/krt")),
+        ("PATCH", format!("{own_core}/services/any")),
+        ("PATCH", format!("/apis/apps/v1/namespaces/{own}/deployments/any")),
+        ("DELETE", format!("/apis/networking.k8s.io/v1/namespaces/{own}/networkpolicies/krt-default-deny")),
+        ("POST", format!("/apis/rbac.authorization.k8s.io/v1/namespaces/{own}/rolebindings")),
+        // What is on the bus is removed by what stands there.
+        ("PATCH", format!("{versions}/namespaces/{own}/versions/any/status")),
+    ] {
+        assert_eq!(attempt(method, &path).await, 403, "{method} {path}");
+    }
+    for path in
+        [format!("{versions}/namespaces/{own}/versions"), format!("{own_core}/pods"), format!("{own_core}/events")]
+    {
+        assert_eq!(attempt("GET", &path).await, 200, "{path}");
+    }
+    // Allowed, and only then looked at: an empty body is no Version.
+    assert_eq!(attempt("POST", &format!("{versions}/namespaces/{own}/versions")).await, 400);
+    assert_eq!(attempt("PATCH", &format!("{versions}/namespaces/{own}/versions/none")).await, 404);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn tenants_come_and_go_and_passwords_of_those_that_stay_do_not_change() {
     let (Some(helm), Some(ground)) = (tool("helm"), Ground::new("tenants").await) else { return };
@@ -125,7 +198,9 @@ async fn tenants_come_and_go_and_passwords_of_those_that_stay_do_not_change() {
     ];
     let tenants = |names: &[&str]| {
         let set = names.iter().enumerate().map(|(at, name)| format!("tenants[{at}].name={name}"));
-        set.chain(["tenants[0].quota.pods=7".to_owned()]).collect::<Vec<_>>().join(",")
+        let member = |field: &str, value: &str| format!("tenants[0].members[0].{field}={value}");
+        let members = [member("kind", "ServiceAccount"), member("name", "default"), member("namespace", names[0])];
+        set.chain(["tenants[0].quota.pods=7".to_owned()]).chain(members).collect::<Vec<_>>().join(",")
     };
     let both = tenants(&[&a, &b]);
     done(
@@ -147,6 +222,8 @@ async fn tenants_come_and_go_and_passwords_of_those_that_stay_do_not_change() {
             assert_eq!(said.lines().last(), Some(answer), "{account} in {namespace}: {said}");
         }
     }
+
+    attempts(&ground, &a, &b).await;
 
     let one = tenants(&[&a]);
     done(

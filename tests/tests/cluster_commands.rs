@@ -2,7 +2,8 @@
 
 use std::process::Command;
 
-use e2e::cluster::ground::{Ground, Said, Sample};
+use e2e::cluster::ground::{Ground, Sample};
+use e2e::command::{Ran, ran};
 use e2e::krt_binary;
 use krt_host::cluster::crd::{Phase, State};
 use serde_json::Value;
@@ -21,19 +22,19 @@ fn push(ground: &Ground, sample: &Sample) -> String {
 }
 
 #[track_caller]
-fn done(said: Said) -> Said {
-    assert_eq!(said.code, Some(0), "{said:?}");
+fn done(said: Ran) -> Ran {
+    assert_eq!(said.code, 0, "{said:?}");
     said
 }
 
 /// Fails with one message that holds these texts.
 #[track_caller]
-fn refused(said: &Said, texts: &[&str]) {
-    assert_eq!(said.code, Some(1), "{said:?}");
+fn refused(said: &Ran, texts: &[&str]) {
+    assert_eq!(said.code, 1, "{said:?}");
     for text in texts {
-        assert!(said.err.contains(text), "{text:?} is not in {said:?}");
+        assert!(said.stderr.contains(text), "{text:?} is not in {said:?}");
     }
-    assert!(!said.err.contains("panicked"), "{said:?}");
+    assert!(!said.stderr.contains("panicked"), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,8 +46,10 @@ async fn a_version_is_pushed_deployed_published_rolled_back_and_deleted_by_comma
     assert_eq!(ground.phase("v1", Phase::Stopped).await.phase, Phase::Stopped);
     let started = done(ground.krt(&["start", "v1"]));
     // What it waits for on the way is told as it changes, which may be too fast to be seen.
-    let last = started.err.trim_end().lines().last().unwrap_or_default();
-    assert!(last.contains("v1") && last.contains("Started") && last.contains("3/3"), "{started:?}");
+    assert!(started.stderr.contains("v1  Started  3/3"), "{started:?}");
+    for node in ["entrypoint  1/1", "go/etl  1/1", "go/exitpoint  1/1"] {
+        assert!(started.stderr.contains(node), "{node:?} is not in {started:?}");
+    }
     assert_eq!(ground.leads("v1").await.as_deref(), Some("v1"));
 
     done(ground.krt(&["publish", "v1"]));
@@ -56,8 +59,9 @@ async fn a_version_is_pushed_deployed_published_rolled_back_and_deleted_by_comma
     assert_eq!(ground.leads("active-entrypoint").await.as_deref(), Some("v2"));
 
     let all = done(ground.krt(&["status"]));
-    assert!(all.out.contains("v1") && all.out.contains("v2") && all.out.contains("Published"), "{all:?}");
-    let one: Value = serde_json::from_str(&done(ground.krt(&["status", "v2", "--output", "json"])).out).expect("JSON");
+    assert!(all.stdout.contains("v1") && all.stdout.contains("v2") && all.stdout.contains("Published"), "{all:?}");
+    let one: Value =
+        serde_json::from_str(&done(ground.krt(&["status", "v2", "--output", "json"])).stdout).expect("JSON");
     assert_eq!(one["status"]["phase"], "Published", "{one}");
 
     done(ground.krt(&["rollback"]));
@@ -71,8 +75,7 @@ async fn a_version_is_pushed_deployed_published_rolled_back_and_deleted_by_comma
         done(ground.krt(&["delete", version]));
     }
     assert_eq!(ground.objects(), [""; 0]);
-    // Packages are the runtime's, and may be deployed again.
-    assert_eq!(ground.streams().await, [format!("OBJ_packages_{}", ground.space.name)]);
+    assert_eq!(ground.streams().await, [""; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -97,4 +100,141 @@ async fn a_value_is_set_by_a_command_and_what_cannot_be_done_is_said() {
     ground.create("v3", &missing, State::Stopped).await;
     refused(&ground.krt(&["start", "v3", "--timeout", "15"]), &["v3", "there is no object", &digest]);
     refused(&ground.krt(&["start", "v1", "--context", "none"]), &["none"]);
+}
+
+/// `krt logs` that follows; its lines.
+fn following(ground: &Ground, arguments: &[&str]) -> (std::process::Child, impl Iterator<Item = String> + use<>) {
+    use std::io::BufRead as _;
+    let mut child = Command::new(krt_binary())
+        .args(["logs", "v1", "-f"])
+        .args(arguments)
+        .arg("--kubeconfig")
+        .arg(ground.space.cluster.kubeconfig())
+        .args(["-n", &ground.space.name])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .expect("krt starts");
+    let lines = std::io::BufReader::new(child.stdout.take().expect("piped")).lines();
+    (child, lines.map(|line| line.expect("a text")))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logs_are_of_the_nodes_asked_for_and_followed_over_pods_that_go_and_come_and_connections_that_break() {
+    let Some(ground) = Ground::new("logs").await else { return };
+    let kubelet = &ground.space.cluster.kubelet;
+    let _operator = ground.operator();
+    ground.deploy("v1", State::Started).await;
+    ground.phase("v1", Phase::Started).await;
+    let name = ground.space.name.clone();
+    kubelet.say(&name, "v1-go-etl", b"etl of one");
+    kubelet.say(&name, "v1-go-etl", b"etl of two \xff");
+    kubelet.say(&name, "v1-go-exitpoint", b"exitpoint of one");
+    let all = done(ground.krt(&["logs", "v1"]));
+    assert_eq!(
+        all.stdout, "go/etl  etl of one\ngo/etl  etl of two \u{fffd}\ngo/exitpoint  exitpoint of one\n",
+        "{all:?}"
+    );
+    assert_eq!(
+        done(ground.krt(&["logs", "v1", "--node", "etl", "--tail", "1"])).stdout,
+        "go/etl  etl of two \u{fffd}\n"
+    );
+    assert_eq!(
+        done(ground.krt(&["logs", "v1", "--request", "of one", "--node", "go/etl"])).stdout,
+        "go/etl  etl of one\n"
+    );
+    refused(&ground.krt(&["logs", "v1", "--node", "nothing"]), &["no node", "go/etl, go/exitpoint"]);
+    refused(&ground.krt(&["logs", "v2"]), &["no version"]);
+    let json: Value = serde_json::from_str(
+        &done(ground.krt(&["logs", "v1", "--tail", "1", "--node", "etl", "--output", "json"])).stdout,
+    )
+    .expect("JSON");
+    assert!(json["pod"].as_str().expect("a pod").starts_with("v1-go-etl-"), "{json}");
+
+    let (mut child, mut lines) = following(&ground, &["--node", "etl", "--tail", "1"]);
+    assert_eq!(lines.next().as_deref(), Some("go/etl  etl of two \u{fffd}"));
+    kubelet.say(&name, "v1-go-exitpoint", b"not asked for");
+    kubelet.say(&name, "v1-go-etl", b"three");
+    assert_eq!(lines.next().as_deref(), Some("go/etl  three"));
+    // Nothing twice, and nothing lost.
+    kubelet.hang_up();
+    kubelet.say(&name, "v1-go-etl", b"four");
+    assert_eq!(lines.next().as_deref(), Some("go/etl  four"));
+    // Another pod takes its place: what it says is shown from its beginning.
+    ground.space.kubectl(&["delete", "pod", "-l", "node-name=etl"]);
+    let again: Vec<String> = lines.by_ref().take(4).collect();
+    assert_eq!(again, ["go/etl  etl of one", "go/etl  etl of two \u{fffd}", "go/etl  three", "go/etl  four"]);
+    ground.delete("v1").await;
+    assert_eq!(lines.next(), None, "it ends with the version");
+    assert!(child.wait().expect("a status").success());
+}
+
+/// What `krt doctor` says as who has this kubeconfig; none = nothing names a cluster.
+fn doctor(kubeconfig: Option<&std::path::Path>, arguments: &[&str]) -> Ran {
+    let home = tempfile::tempdir().expect("a folder");
+    let mut command = Command::new(krt_binary());
+    command.arg("doctor").args(arguments).env("HOME", home.path()).env_remove("KUBECONFIG").env_remove("KRT_NATS_URL");
+    if let Some(kubeconfig) = kubeconfig {
+        command.arg("--kubeconfig").arg(kubeconfig);
+    }
+    ran(&mut command)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_doctor_says_of_a_cluster_and_of_nats_what_is_missing_and_what_to_do() {
+    let Some(ground) = Ground::new("doctor").await else { return };
+    let (cluster, name) = (&ground.space.cluster, ground.space.name.as_str());
+    let url = ground.nats.url();
+    let _operator = ground.operator();
+    ground.space.kubectl(&["wait", "--for=create", "lease/krt-operator", "--timeout=60s"]);
+    let well = done(ground.krt(&["doctor", "--nats", &url]));
+    for text in [
+        "API server",
+        "v1alpha1, as this krt knows it",
+        "you may create, patch versions",
+        &format!("the Lease {name}/"),
+        "enabled for this account",
+    ] {
+        assert!(well.stdout.contains(text), "{text:?} is not in {well:?}");
+    }
+    assert!(!well.stdout.contains("!!") && !well.stdout.contains("Python"), "{well:?}");
+    let json: Value =
+        serde_json::from_str(&done(ground.krt(&["doctor", "--nats", &url, "--output", "json"])).stdout).expect("JSON");
+    assert_eq!((&json["cluster"]["ok"], &json["nats"]["ok"]), (&Value::Bool(true), &Value::Bool(true)), "{json}");
+
+    // Who may nothing.
+    let token = ground.space.kubectl(&["create", "token", "default"]);
+    let nobody = cluster.kubeconfig_for("nobody", token.trim());
+    let said = doctor(Some(&nobody), &["-n", name, "--nats", "127.0.0.1:1"]);
+    assert_eq!(said.code, 1, "{said:?}");
+    for text in [
+        "!!  deploy, start, publish, config",
+        "you may not create, patch versions in",
+        "ask for a role",
+        "you may not read Leases",
+        "NATS at 127.0.0.1:1 is away",
+    ] {
+        assert!(said.stdout.contains(text), "{text:?} is not in {said:?}");
+    }
+    // Known all the same: discovery is everybody's.
+    assert!(said.stdout.contains("you may not read its definition"), "{said:?}");
+
+    // Nobody answers there.
+    let away = std::fs::read_to_string(&nobody).expect("read").replace("https://127.0.0.1:", "https://127.0.0.1:1/");
+    let elsewhere = nobody.with_extension("away");
+    std::fs::write(&elsewhere, away).expect("written");
+    let said = doctor(Some(&elsewhere), &[]);
+    assert!(said.code == 1 && said.stdout.contains("!!  API server"), "{said:?}");
+    assert!(said.stdout.contains("--  no NATS was looked at"), "{said:?}");
+}
+
+#[test]
+fn the_doctor_says_in_a_line_that_there_is_no_cluster_to_look_at() {
+    let said = doctor(None, &[]);
+    assert!(said.stdout.contains("--  no cluster was looked at: there is no kubeconfig"), "{said:?}");
+    assert!(said.stdout.contains("--  no NATS was looked at: say --nats URL"), "{said:?}");
+    let said = doctor(None, &["--lang", "rust", "--output", "json"]);
+    let json: Value = serde_json::from_str(&said.stdout).expect("JSON");
+    assert!(json["languages"][0]["language"] == "Rust" && json["cluster"].is_null(), "{json}");
+    let said = doctor(None, &["--context", "prod"]);
+    assert!(said.code == 1 && said.stdout.contains("!!  API server"), "{said:?}");
 }

@@ -125,7 +125,7 @@ async fn what_is_wrong_is_told_in_one_line_and_undone_when_the_user_goes_back() 
     ground.phase("v3", Phase::Stopped).await;
     assert_eq!(ground.objects(), [""; 0]);
 
-    let nowhere = format!("nats://packages/{}", "0".repeat(64));
+    let nowhere = format!("nats://packages_{}/{}", ground.space.name, "0".repeat(64));
     ground.create("v4", &nowhere, State::Started).await;
     ground.degraded("v4", "PackageUnavailable").await;
     for name in ["v1", "v2", "v3", "v4"] {
@@ -147,7 +147,7 @@ async fn a_quota_and_a_bus_that_is_away_are_told_and_mend_by_themselves() {
     ground.phase("v1", Phase::Started).await;
 
     let reference = ground.push(&Sample::named("v2")).await;
-    ground.nats.kill();
+    ground.server().kill();
     ground.create("v2", &reference, State::Started).await;
     let away = ground
         .until("v2", |status| {
@@ -155,7 +155,7 @@ async fn a_quota_and_a_bus_that_is_away_are_told_and_mend_by_themselves() {
         })
         .await;
     assert!(!away.message.is_empty());
-    ground.nats.restart();
+    ground.server().restart();
     ground.phase("v2", Phase::Started).await;
 }
 

@@ -30,12 +30,6 @@ message Response {}
 /// A folder with a version in `version` and nothing else.
 struct Place(tempfile::TempDir);
 
-struct Ran {
-    success: bool,
-    stdout: String,
-    stderr: String,
-}
-
 impl Place {
     fn new() -> Self {
         let there = tempfile::tempdir().unwrap();
@@ -53,29 +47,21 @@ impl Place {
         self.0.path().join(name)
     }
 
-    fn krt(&self, line: &str) -> Ran {
-        let output = Command::new(krt_binary())
-            .args(line.split_whitespace())
-            .current_dir(self.0.path())
-            .env("DOCKER_CONFIG", self.0.path())
-            .output()
-            .expect("krt starts");
-        Ran {
-            success: output.status.success(),
-            stdout: String::from_utf8_lossy(&output.stdout).into_owned(),
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+    fn krt(&self, line: &str) -> e2e::command::Ran {
+        let mut command = Command::new(krt_binary());
+        command.args(line.split_whitespace()).current_dir(self.0.path());
+        e2e::command::ran(command.env("DOCKER_CONFIG", self.0.path()))
     }
 
     fn done(&self, line: &str) -> Value {
         let ran = self.krt(&format!("{line} --output json"));
-        assert!(ran.success, "{line}: {}", ran.stderr);
+        assert!(ran.code == 0, "{line}: {}", ran.stderr);
         serde_json::from_str(&ran.stdout).expect("JSON")
     }
 
     fn refused(&self, line: &str) -> String {
         let ran = self.krt(line);
-        assert!(!ran.success, "{line}: {}", ran.stdout);
+        assert!(ran.code != 0, "{line}: {}", ran.stdout);
         ran.stderr
     }
 }
@@ -255,7 +241,7 @@ fn docker_s_credentials_open_a_registry_and_are_shown_nowhere() {
     registry.credentials(place.0.path(), PASSWORD);
     let pushed = place.done(&push);
     let ran = place.krt(&format!("fetch {} there --plain-http -vv", reference(&pushed)));
-    assert!(ran.success && !ran.stderr.contains(PASSWORD), "{}", ran.stderr);
+    assert!(ran.code == 0 && !ran.stderr.contains(PASSWORD), "{}", ran.stderr);
 }
 
 /// What a pod may do on a server where it may only read packages and compiled components.

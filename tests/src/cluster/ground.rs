@@ -2,6 +2,7 @@
 //! is awaited comes about.
 
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Service;
@@ -13,6 +14,7 @@ use kube::runtime::wait::await_condition;
 use serde_json::json;
 
 use super::Space;
+use crate::command::{Ran, ran};
 use crate::krt_binary;
 use crate::nats::Server;
 use crate::process::Process;
@@ -23,26 +25,12 @@ pub const PATIENCE: Duration = Duration::from_secs(120);
 /// The Lease of operators here; short, for tests that kill them.
 const LEASE_SECONDS: &str = "2";
 
-/// Packages are here.
-const BUCKET: &str = "packages";
-
 /// A namespace with NATS and packages.
 pub struct Ground {
     /// The namespace.
     pub space: Space,
     /// NATS.
-    pub nats: Server,
-}
-
-/// What a command said.
-#[derive(Debug)]
-pub struct Said {
-    /// Its exit code; none when it was killed.
-    pub code: Option<i32>,
-    /// On standard output.
-    pub out: String,
-    /// On standard error.
-    pub err: String,
+    pub nats: Arc<Server>,
 }
 
 /// A version to be packed: two nodes of minimal components.
@@ -120,13 +108,37 @@ impl Ground {
     /// # Panics
     /// When a part does not start.
     pub async fn new(test: &str) -> Option<Self> {
-        let nats = Server::start()?;
+        Self::on(Arc::new(Server::start()?), test).await
+    }
+
+    /// Another namespace, with the same NATS.
+    ///
+    /// # Panics
+    /// When it cannot be made.
+    pub async fn beside(&self, test: &str) -> Self {
+        Self::on(self.nats.clone(), test).await.expect("what was there before")
+    }
+
+    /// NATS, to be killed and the like, while nobody is [beside](Self::beside).
+    ///
+    /// # Panics
+    /// When somebody is.
+    pub fn server(&mut self) -> &mut Server {
+        Arc::get_mut(&mut self.nats).expect("nobody else has it")
+    }
+
+    async fn on(nats: Arc<Server>, test: &str) -> Option<Self> {
         let space = Space::new(test).await?;
         let ground = Self { space, nats };
         let connection = ground.connection().await;
-        let config = async_nats::jetstream::object_store::Config { bucket: BUCKET.to_owned(), ..Default::default() };
+        let config = async_nats::jetstream::object_store::Config { bucket: ground.bucket(), ..Default::default() };
         connection.jetstream().create_object_store(config).await.expect("a bucket");
         Some(ground)
+    }
+
+    /// Packages are here.
+    fn bucket(&self) -> String {
+        krt::names::packages(&self.space.name)
     }
 
     /// A connection to NATS.
@@ -158,16 +170,10 @@ impl Ground {
     ///
     /// # Panics
     /// When it does not start, or prints what is no text.
-    pub fn krt(&self, arguments: &[&str]) -> Said {
-        let output = Command::new(krt_binary())
-            .args(arguments)
-            .arg("--kubeconfig")
-            .arg(self.space.cluster.kubeconfig())
-            .args(["-n", &self.space.name])
-            .output()
-            .expect("krt starts");
-        let text = |bytes| String::from_utf8(bytes).expect("a text");
-        Said { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
+    pub fn krt(&self, arguments: &[&str]) -> Ran {
+        let mut command = Command::new(krt_binary());
+        command.args(arguments).arg("--kubeconfig").arg(self.space.cluster.kubeconfig());
+        ran(command.args(["-n", &self.space.name]))
     }
 
     /// Packs a version and stores it; the reference to it.
@@ -194,10 +200,10 @@ impl Ground {
         let folder = written(manifest, component);
         let package = Package::open(folder.path()).expect("a package");
         let archive = package.archive().expect("packed");
-        let store = self.connection().await.jetstream().get_object_store(BUCKET).await.expect("the bucket");
+        let store = self.connection().await.jetstream().get_object_store(self.bucket()).await.expect("the bucket");
         let mut file = tokio::fs::File::from_std(archive.file);
         store.put(archive.digest.hex(), &mut file).await.expect("stored");
-        format!("nats://{BUCKET}/{}", archive.digest.hex())
+        format!("nats://{}/{}", self.bucket(), archive.digest.hex())
     }
 
     /// Versions of the namespace.
@@ -325,7 +331,7 @@ impl Ground {
         use futures::TryStreamExt as _;
         let connection = self.connection().await;
         let mut names: Vec<String> = connection.jetstream().stream_names().try_collect().await.expect("names");
-        names.retain(|name| !name.ends_with(BUCKET));
+        names.retain(|name| !name.starts_with("OBJ_packages_"));
         names.sort();
         names
     }

@@ -19,6 +19,7 @@ use super::live::{Found, Sort};
 use super::nodes;
 use super::status::Trouble;
 use super::{Context, Failure};
+use crate::artifact::Reference;
 use crate::bus::nats::provision::{self, ProvisionError};
 use crate::cluster::crd::{FINALIZER, NodeStatus, Phase, State, ValueSource, Version, condition};
 use crate::cluster::render::{self, ACTIVE_ENTRYPOINT, KeyRef, Objects, Variable};
@@ -107,10 +108,21 @@ async fn design(context: &Context, version: &Version, name: &str, namespace: &st
         problems,
         trouble: Some(Trouble { reason, message: nodes::one_line(&message) }),
     };
-    let reference = match version.spec.package.reference.parse() {
+    let reference: Reference = match version.spec.package.reference.parse() {
         Ok(reference) => reference,
         Err(error) => return Ok(refused("PackageInvalid", format!("{error}"), Vec::new())),
     };
+    let runtime_id = context.options.runtime_id.as_deref().unwrap_or(namespace);
+    let packages = names::packages(runtime_id);
+    // The operator may reach those of others, whom this namespace has nothing to do with.
+    if let Reference::Nats { bucket, .. } = &reference
+        && *bucket != packages
+    {
+        let message = format!(
+            "packages of this namespace are in {packages}, not in {bucket}: krt push --runtime-id {runtime_id}"
+        );
+        return Ok(refused("PackageInvalid", message, Vec::new()));
+    }
     let judged = match context.known.get(&reference).await {
         Ok(judged) => judged,
         Err(super::PackageError::Refused(why)) => return Ok(refused("PackageInvalid", why, Vec::new())),
@@ -136,7 +148,6 @@ async fn design(context: &Context, version: &Version, name: &str, namespace: &st
         Ok(variables) => variables,
         Err(trouble) => return Ok(refused(trouble.reason, trouble.message, judged.problems.clone())),
     };
-    let runtime_id = context.options.runtime_id.as_deref().unwrap_or(namespace);
     let plan = plan(&topology, runtime_id);
     let mut options = (context.options.place)(namespace, reference);
     options.variables_revision = revision(context, namespace, version).await?;
