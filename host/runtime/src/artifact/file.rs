@@ -49,7 +49,16 @@ impl From<io::Error> for FileError {
 /// # Errors
 /// When it is anything else, or longer.
 pub fn read_file(path: &Path, limit: usize) -> Result<Vec<u8>, FileError> {
-    let (file, length) = open_regular(path)?;
+    let (mut file, _) = open_regular(path)?;
+    read_open(&mut file, limit)
+}
+
+/// The bytes of an open file from where it stands, at most `limit`.
+///
+/// # Errors
+/// When it is longer, or cannot be read.
+pub fn read_open(file: &mut File, limit: usize) -> Result<Vec<u8>, FileError> {
+    let length = file.metadata()?.len();
     if length > limit as u64 {
         return Err(FileError::TooLarge { size: length, limit });
     }

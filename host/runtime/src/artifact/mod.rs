@@ -30,7 +30,7 @@ use futures::future::BoxFuture;
 use krt::files::{FileKind, Files};
 
 pub use dir::DirStore;
-pub use file::{FileError, read_file};
+pub use file::{FileError, read_file, read_open};
 pub use open::OpenError;
 pub use pack::{PackError, Packed};
 pub use reference::{Digest, OciReference, Reference, ReferenceError};

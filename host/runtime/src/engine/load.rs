@@ -13,6 +13,7 @@ use super::bindings::exports::krt::node::handler::{Failure, Message};
 use super::config;
 use super::limits::Bytes;
 use super::state::State;
+use crate::artifact::FileError;
 
 /// The contract that this host speaks.
 pub(super) const PACKAGE: &str = "krt:node";
@@ -90,7 +91,7 @@ pub enum LoadError {
         name: String,
         /// Why not.
         #[source]
-        source: std::io::Error,
+        source: FileError,
     },
     /// No thread to compile on.
     #[error("{name} could not be compiled: {source}")]

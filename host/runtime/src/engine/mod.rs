@@ -30,7 +30,6 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::Read as _;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -41,6 +40,8 @@ use self::cache::{Cache, Key, Miss};
 use self::lane::{Lanes, Way, give_way};
 use self::state::State;
 use self::ticker::Ticker;
+
+use crate::artifact::{FileError, read_open};
 
 pub use self::ahead::{AdoptError, Entry};
 pub use self::limits::Limits;
@@ -131,16 +132,18 @@ impl Engine {
     /// # Errors
     /// See [`LoadError`]: the file is not a component, or not one that fits the contract.
     pub fn load(&self, name: &str, bytes: &[u8]) -> Result<Component, LoadError> {
-        self.load_as(name, Key::of(bytes), bytes)
+        self.load_as(name, Key::of(bytes), bytes, None)
     }
 
-    fn load_as(&self, name: &str, key: Key, bytes: &[u8]) -> Result<Component, LoadError> {
+    /// `missed`: what was just looked for in vain, and told what is wrong with it there.
+    fn load_as(&self, name: &str, key: Key, bytes: &[u8], missed: Option<Key>) -> Result<Component, LoadError> {
         load::classify(name, bytes)?;
-        if let Some(component) = self.at_hand(name, key)? {
+        if missed != Some(key)
+            && let Some(component) = self.at_hand(name, key)?
+        {
             return Ok(component);
         }
-        let compiled = self.compile(name, key, bytes)?;
-        self.component(name, key, compiled)
+        self.component(name, key, self.compile(name, key, bytes)?)
     }
 
     /// As [`Self::load`], of a file, which is not even read if it was before, has not changed since, and its machine code is
@@ -150,18 +153,37 @@ impl Engine {
     /// See [`LoadError`], and [`LoadError::Unreadable`].
     pub fn load_file(&self, name: &str, file: &mut File, limit: usize) -> Result<Component, LoadError> {
         let unreadable = |source| LoadError::Unreadable { name: name.to_owned(), source };
-        let before = file.metadata().map_err(unreadable)?;
+        let before = file.metadata().map_err(|error| unreadable(error.into()))?;
         let known = self.0.cache.as_ref().and_then(|cache| cache.known(&before));
         if let Some(component) = known.map(|key| self.at_hand(name, key)).transpose()?.flatten() {
             return Ok(component);
         }
-        let bytes = read_to(file, limit, before.len()).map_err(unreadable)?;
+        let bytes = read_open(file, limit).map_err(unreadable)?;
         let key = Key::of(&bytes);
-        let component = self.load_as(name, key, &bytes)?;
-        if let (Some(cache), Ok(after)) = (&self.0.cache, file.metadata()) {
-            cache.know(&before, &after, key);
-        }
+        let component = self.load_as(name, key, &bytes, known)?;
+        self.know(file, &before, key);
         Ok(component)
+    }
+
+    /// Names the content of a file, which is not read if it was before and has not changed since. `limit`: the most bytes
+    /// that are read.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn digest(&self, file: &mut File, limit: usize) -> Result<[u8; 32], FileError> {
+        let before = file.metadata()?;
+        if let Some(key) = self.0.cache.as_ref().and_then(|cache| cache.known(&before)) {
+            return Ok(key.bytes());
+        }
+        let key = Key::of(&read_open(file, limit)?);
+        self.know(file, &before, key);
+        Ok(key.bytes())
+    }
+
+    fn know(&self, file: &File, before: &std::fs::Metadata, key: Key) {
+        if let (Some(cache), Ok(after)) = (&self.0.cache, file.metadata()) {
+            cache.know(before, &after, key);
+        }
     }
 
     /// A component that is in use already, or whose machine code is in the cache.
@@ -241,18 +263,6 @@ impl Engine {
         unsafe { wasmtime::component::Component::deserialize(engine, &code) }
             .map_err(|error| load::uncompiled(name, &error))
     }
-}
-
-/// A file's bytes, at most `limit`.
-fn read_to(file: &mut File, limit: usize, length: u64) -> std::io::Result<Vec<u8>> {
-    let too_long = || std::io::Error::other(format!("it has more than {limit} bytes"));
-    if length > limit as u64 {
-        return Err(too_long());
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or(0));
-    // A file may grow meanwhile; one more byte shows that it has.
-    file.take(limit as u64 + 1).read_to_end(&mut bytes)?;
-    if bytes.len() > limit { Err(too_long()) } else { Ok(bytes) }
 }
 
 impl Component {
