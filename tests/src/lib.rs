@@ -12,6 +12,7 @@ pub mod javascript;
 pub mod ledger;
 pub mod load;
 pub mod lone;
+pub mod mails;
 pub mod mongo;
 pub mod nats;
 pub mod offered;

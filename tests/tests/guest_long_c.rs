@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use e2e::lone::Lone;
+use e2e::mails::{MAIL, Mail, mail};
 use krt::topology::Wasm;
 use krt_host::node::NodeError;
 use prost::Message as _;
@@ -14,36 +15,6 @@ const MESSAGES: usize = 200_000;
 
 /// What the guest may have. It begins with 1.1 MiB and is replaced at 70 %: ten bytes of each message would be too many.
 const MEMORY: u64 = 5 << 20;
-
-/// See mail.proto.
-#[derive(Clone, PartialEq, prost::Message)]
-struct Mail {
-    #[prost(string, tag = "1")]
-    id: String,
-    #[prost(string, tag = "2")]
-    from: String,
-    #[prost(string, repeated, tag = "3")]
-    to: Vec<String>,
-    #[prost(string, tag = "4")]
-    subject: String,
-    #[prost(string, tag = "5")]
-    body: String,
-    #[prost(string, repeated, tag = "6")]
-    labels: Vec<String>,
-}
-
-fn mail(body: usize) -> Mail {
-    Mail {
-        id: "7c9e6679-7425-40de-944b-e07fc1f90ae7".into(),
-        from: "ada@example.com".into(),
-        to: vec!["bob@example.com".into(), "eve@example.com".into()],
-        subject: "the engine".into(),
-        body: "é".repeat(body / 2),
-        labels: vec!["inbox".into()],
-    }
-}
-
-const MAIL: &str = "type.googleapis.com/mails.Mail";
 
 #[tokio::test]
 async fn hundreds_of_thousands_of_messages_do_not_fill_a_c_guests_memory() {

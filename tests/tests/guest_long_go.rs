@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use e2e::lone::Lone;
+use e2e::mails::{MAIL, Mail, mail};
 use krt::topology::Wasm;
 use krt_host::node::NodeError;
 use prost::Message as _;
@@ -18,42 +19,12 @@ const MEMORY: u64 = 32 << 20;
 
 /// See mail.proto.
 #[derive(Clone, PartialEq, prost::Message)]
-struct Mail {
-    #[prost(string, tag = "1")]
-    id: String,
-    #[prost(string, tag = "2")]
-    from: String,
-    #[prost(string, repeated, tag = "3")]
-    to: Vec<String>,
-    #[prost(string, tag = "4")]
-    subject: String,
-    #[prost(string, tag = "5")]
-    body: String,
-    #[prost(string, repeated, tag = "6")]
-    labels: Vec<String>,
-}
-
-/// See mail.proto.
-#[derive(Clone, PartialEq, prost::Message)]
 struct State {
     #[prost(uint32, tag = "1")]
     collections: u32,
     #[prost(uint64, tag = "2")]
     bytes: u64,
 }
-
-fn mail(body: usize) -> Mail {
-    Mail {
-        id: "7c9e6679-7425-40de-944b-e07fc1f90ae7".into(),
-        from: "ada@example.com".into(),
-        to: vec!["bob@example.com".into(), "eve@example.com".into()],
-        subject: "the engine".into(),
-        body: "é".repeat(body / 2),
-        labels: vec!["inbox".into()],
-    }
-}
-
-const MAIL: &str = "type.googleapis.com/mails.Mail";
 
 #[tokio::test]
 async fn hundreds_of_thousands_of_messages_do_not_fill_a_go_guests_memory() {

@@ -46,8 +46,6 @@ pub(super) struct Orders {
     pub(super) words: Vec<Word>,
     /// Pods that are gone: they say nothing any more.
     pub(super) gone: BTreeSet<(String, String)>,
-    /// Rises whenever all who listen are to be hung up on.
-    pub(super) hang_ups: u64,
     /// Rises with every change.
     change: u64,
 }
@@ -85,12 +83,6 @@ impl Kubelet {
         let word =
             Word { namespace: namespace.to_owned(), pods: pods.to_owned(), at: Timestamp::now(), text: text.to_vec() };
         self.orders.lock().unwrap_or_else(PoisonError::into_inner).words.push(word);
-        self.heard.send_replace(());
-    }
-
-    /// Breaks off what is listened to at this moment.
-    pub fn hang_up(&self) {
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).hang_ups += 1;
         self.heard.send_replace(());
     }
 
