@@ -3,7 +3,9 @@
 
 pub mod ground;
 pub mod kubelet;
+pub mod node;
 mod served;
+pub mod stage;
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -30,7 +32,7 @@ const ASK: Duration = Duration::from_millis(50);
 /// The bearer of this token may do everything.
 const ADMIN: &str = "admin-token";
 
-/// A control plane with one node; its processes are killed on drop.
+/// A control plane, most often with one node; its processes are killed on drop.
 pub struct Cluster {
     /// What the node's kubelet does with pods.
     pub kubelet: Kubelet,
@@ -66,11 +68,25 @@ pub fn tool(name: &str) -> Option<PathBuf> {
 }
 
 impl Cluster {
-    /// Starts one. None, and said so, where it cannot be had.
+    /// Starts one with a node. None, and said so, where it cannot be had.
     ///
     /// # Panics
     /// When a part does not become ready.
     pub fn start() -> Option<Self> {
+        // Nobody but the controllers calls it where it says that it is.
+        let mut cluster = Self::without_node("127.0.0.1", "10.244.0.1")?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async { define(cluster.client().await).await });
+        cluster.kubelet.start(&cluster.kubeconfig);
+        Some(cluster)
+    }
+
+    /// Starts one without any node, and without the resource `Version`. The API server listens on `bind`, and pods find it
+    /// on `address`. None, and said so, where it cannot be had.
+    ///
+    /// # Panics
+    /// When a part does not become ready.
+    pub fn without_node(bind: &str, address: &str) -> Option<Self> {
         let api = tool("kube-apiserver")?;
         let part = |name: &str| api.with_file_name(name);
         let folder = tempfile::Builder::new().prefix("krt-cluster-").tempdir().expect("a temporary folder");
@@ -102,11 +118,12 @@ impl Cluster {
         run(
             "kube-apiserver",
             words(&format!(
-                "--etcd-servers={etcd} --bind-address=127.0.0.1 --secure-port={api_port} --advertise-address=10.244.0.1 \
+                "--etcd-servers={etcd} --bind-address={bind} --secure-port={api_port} --advertise-address={address} \
              --tls-cert-file=api.crt --tls-private-key-file=api.key --token-auth-file=tokens.csv \
              --authorization-mode=RBAC --service-cluster-ip-range=10.96.0.0/16 \
              --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=sa.pub \
-             --service-account-signing-key-file=sa.key --allow-privileged=true --enable-priority-and-fairness=false"
+             --service-account-signing-key-file=sa.key --allow-privileged=true --enable-priority-and-fairness=false \
+             --kubelet-preferred-address-types=InternalIP"
             )),
         );
         // Both wait for the API server by themselves.
@@ -190,12 +207,17 @@ impl Cluster {
         format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
     }
 
+    /// The path of a part or tool of the same build.
+    pub fn part(&self, name: &str) -> PathBuf {
+        self.kubectl.with_file_name(name)
+    }
+
     /// What a part has logged.
     pub fn log(&self, part: &str) -> String {
         std::fs::read_to_string(self.folder.path().join(format!("{part}.log"))).unwrap_or_default()
     }
 
-    /// Waits for the API server, then for the controllers' first work, and brings the node up.
+    /// Waits for the API server, then for the controllers' first work.
     fn wait_ready(&mut self) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let until = Instant::now() + PATIENCE;
@@ -212,9 +234,7 @@ impl Cluster {
                 assert!(Instant::now() < until, "no control plane:\n{}", tail(self.folder.path(), "kube-apiserver"));
                 tokio::time::sleep(ASK).await;
             }
-            define(client).await;
         });
-        self.kubelet.start(&self.kubeconfig);
     }
 }
 
