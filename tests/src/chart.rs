@@ -63,7 +63,9 @@ and what teams need. `make bless` makes this file from `values.yaml`.
 
 ```console
 $ helm install krt charts/krt --namespace krt --create-namespace --wait
-$ krt push . --namespace krt                      # a version's folder: the package is stored by its digest
+$ kubectl -n krt port-forward service/krt-nats 4222 &     # who connects is in the Secret krt-nats
+$ krt push . --runtime-id krt --nats nats://krt:PASSWORD@localhost:4222
+$ krt deploy v1 nats://packages_krt/SHA256 --publish -n krt
 $ helm upgrade krt charts/krt --namespace krt --reuse-values --set test.method=Classificator
 $ helm test krt --namespace krt                   # calls the version that is published
 ```

@@ -83,6 +83,12 @@ async fn life(real: Real) {
     let start = Instant::now();
     release.shows_what_nodes_log();
     say("logs", start);
+    let start = Instant::now();
+    release.is_tested_by_helm();
+    say("helm test", start);
+    let start = Instant::now();
+    release.leaves_nothing_behind();
+    say("helm uninstall", start);
     assert!(answered < GENEROUS && ready < GENEROUS, "{answered:?}, {ready:?}");
 }
 
@@ -217,5 +223,30 @@ impl Release {
         assert!(seen.join().expect("read"), "nothing followed");
         following.kill().expect("it runs");
         following.wait().expect("a status");
+    }
+
+    fn is_tested_by_helm(&self) {
+        let said = self.helm(&["test", "krt", "--timeout", "60s"]);
+        assert!(said.contains("Succeeded"), "{said}");
+    }
+
+    fn leaves_nothing_behind(&self) {
+        self.krt(&["delete", FIRST]);
+        self.krt(&["delete", SECOND]);
+        self.helm(&["uninstall", "krt", "--wait", "--timeout", "120s"]);
+        let kubectl = |arguments: &[&str]| self.real.cluster.kubectl(arguments);
+        // NATS sends its clients to other servers first, for 40 s. There are none.
+        kubectl(&["-n", RELEASE, "delete", "pods", "--all", "--now"]);
+        kubectl(&["wait", "--for=delete", &format!("namespace/{TENANT}"), "--timeout=60s"]);
+        let kinds = kubectl(&["api-resources", "--verbs=list", "--namespaced", "-o", "name"]);
+        let kinds: Vec<&str> = kinds.lines().filter(|kind| !kind.starts_with("events")).collect();
+        let left = kubectl(&["-n", RELEASE, "get", &kinds.join(","), "-o", "name"]);
+        let own = ["configmap/kube-root-ca.crt", "serviceaccount/default"];
+        let left: Vec<&str> =
+            left.lines().filter(|line| line.contains('/') && !line.contains(' ') && !own.contains(line)).collect();
+        assert!(left.is_empty(), "{left:?}");
+        let global = kubectl(&["get", "namespaces,clusterroles,clusterrolebindings", "-o", "name"]);
+        let left: Vec<&str> = global.lines().filter(|line| line.contains("krt") || line.contains(TENANT)).collect();
+        assert_eq!(left, [&format!("namespace/{RELEASE}")], "the namespace was made by helm, which leaves it");
     }
 }
