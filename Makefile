@@ -67,4 +67,4 @@ image: ## krt's container image as an OCI archive, without a daemon: target/krt-
 	@scripts/image.sh $(or $(CARGO_TARGET_DIR),target)/krt-image.tar
 
 bless: ## Rewrite goldens and generated files from what the code says now; review the diff
-	BLESS=1 $(CARGO) test --workspace --test goldens --test schema --test guest_conformance --test tree_generated --test cluster_render --test cluster_chart
+	BLESS=1 $(CARGO) test --workspace --test goldens --test schema --test guest_conformance --test tree_generated --test cluster_render --test cluster_chart --test cluster_operator

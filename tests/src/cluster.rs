@@ -32,6 +32,17 @@ const ASK: Duration = Duration::from_millis(50);
 /// The bearer of this token may do everything.
 const ADMIN: &str = "admin-token";
 
+/// Every request of operators is written down, when it is answered; watches are never.
+const AUDIT: &str = "\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived, ResponseStarted]
+omitManagedFields: true
+rules:
+  - { level: Metadata, users: [operator], verbs: [get, list, create, update, patch, delete, deletecollection] }
+  - { level: None }
+";
+
 /// A control plane, most often with one node; its processes are killed on drop.
 pub struct Cluster {
     /// What the node's kubelet does with pods.
@@ -123,7 +134,7 @@ impl Cluster {
              --authorization-mode=RBAC --service-cluster-ip-range=10.96.0.0/16 \
              --service-account-issuer=https://kubernetes.default.svc --service-account-key-file=sa.pub \
              --service-account-signing-key-file=sa.key --allow-privileged=true --enable-priority-and-fairness=false \
-             --kubelet-preferred-address-types=InternalIP"
+             --kubelet-preferred-address-types=InternalIP --audit-policy-file=audit.yaml --audit-log-path=audit.log"
             )),
         );
         // Both wait for the API server by themselves.
@@ -176,6 +187,30 @@ impl Cluster {
     /// Path of a kubeconfig whose bearer may do everything.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("admin.kubeconfig")
+    }
+
+    /// Path of a kubeconfig for operators, who may do everything, too, and whose requests are written down.
+    pub fn kubeconfig_of_operators(&self) -> PathBuf {
+        self.folder.path().join("operator.kubeconfig")
+    }
+
+    /// What operators have asked of the API server about what is in `namespace`, in the order of the answers, Leases apart:
+    /// `verb resource/name`.
+    ///
+    /// # Panics
+    /// When the API server writes what is no JSON.
+    pub fn requests(&self, namespace: &str) -> Vec<String> {
+        let text = std::fs::read_to_string(self.folder.path().join("audit.log")).unwrap_or_default();
+        // The last line may be half written.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        let of = |line: &str| {
+            let event: serde_json::Value = serde_json::from_str(line).expect("JSON");
+            let (object, verb) = (&event["objectRef"], event["verb"].as_str()?);
+            let resource = object["resource"].as_str().filter(|it| *it != "leases")?;
+            let name = object["name"].as_str().unwrap_or_default();
+            (object["namespace"] == namespace).then(|| format!("{verb} {resource}/{name}"))
+        };
+        whole.lines().filter_map(of).collect()
     }
 
     /// Path of a kubeconfig for the bearer of `token`.
@@ -320,8 +355,10 @@ impl Files {
         let accounts = KeyPair::generate().expect("a key");
         write("sa.key", accounts.serialize_pem());
         write("sa.pub", accounts.public_key_pem());
+        write("audit.yaml", AUDIT.to_owned());
         let users = [
             (ADMIN, "admin", "system:masters", "admin.kubeconfig"),
+            ("operator-token", "operator", "system:masters", "operator.kubeconfig"),
             ("controllers-token", "system:kube-controller-manager", "", "controllers.kubeconfig"),
             ("scheduler-token", "system:kube-scheduler", "", "scheduler.kubeconfig"),
         ];

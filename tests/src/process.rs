@@ -40,6 +40,11 @@ impl Process {
         self.events.take().expect("asked for once")
     }
 
+    /// Its id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// SIGKILL, and the same again.
     ///
     /// # Panics

@@ -186,6 +186,8 @@ fn values_that_are_misspelt_or_cannot_go_together_are_refused() {
         ("scope.namespaces={team-a},tenants[0].name=team-a", "its namespace is the release's or one of"),
         ("tenants[0].name=Team_A", "does not match pattern"),
         ("exposed[0].namespace=team-a", "host"),
+        ("versions.mongo.secret=mongo", "host and port"),
+        ("packages.verifyKey=x", "does not match pattern"),
     ] {
         let output = run(&helm, &["template", "krt", "charts/krt", "--namespace", "krt", "--set", set]);
         assert!(!output.status.success() && said(&output).contains(why), "{set}: {}", said(&output));

@@ -1,15 +1,13 @@
 //! Operators that are killed, compete, lose NATS or find nonsense: what is wanted comes about all the same, and what is wrong is
 //! told in one line.
 
-use std::time::Duration;
-
 use e2e::cluster::ground::{Ground, PATIENCE, Sample};
 use e2e::cluster::kubelet::Fate;
 use e2e::process::Process;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Namespace, Service};
-use krt_host::cluster::crd::{Phase, State, Version, condition};
+use krt_host::cluster::crd::{Phase, State, Version, VersionStatus, condition};
 use kube::api::{Api, DeleteParams};
 use kube::runtime::wait::await_condition;
 use serde_json::json;
@@ -94,7 +92,7 @@ async fn of_two_operators_one_works_and_the_other_takes_over() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_wrong_is_told_in_one_line_and_undone_when_the_user_goes_back() {
-    let Some(ground) = Ground::new("wrong").await else { return };
+    let Some(mut ground) = Ground::new("wrong").await else { return };
     let _operator = ground.operator();
     let broken = Sample::named("v1").manifest().replace("subscriptions: [etl]", "subscriptions: [elt]");
     let reference = ground.push_text(&broken).await;
@@ -103,13 +101,16 @@ async fn what_is_wrong_is_told_in_one_line_and_undone_when_the_user_goes_back() 
     let problem = invalid.problems.iter().find(|it| it.code == "unknown-subscription").expect("the problem");
     assert_eq!((problem.file.as_str(), problem.line > 0, problem.column > 0), ("krt.yml", true, true));
     assert!(invalid.message.starts_with("krt.yml:"), "{}", invalid.message);
-    assert!(ground.space.kubectl(&["describe", "version", "v1"]).contains(&invalid.message));
+    let mut lines = Lines::default();
+    lines.add(&ground, "an invalid manifest", "v1", &invalid);
 
     let module = wat::parse_str("(module)").expect("valid text");
     let reference = ground.push_files(&Sample::named("v2").manifest(), &module).await;
     ground.create("v2", &reference, State::Started).await;
     let rejected = ground.degraded("v2", "ComponentRejected").await;
-    assert!(rejected.message.starts_with("bin/node.wasm: "), "{}", rejected.message);
+    assert!(rejected.message.starts_with("bin/node.wasm is not a "), "{}", rejected.message);
+    assert_eq!(ground.streams().await, [""; 0], "nothing is made of it");
+    lines.add(&ground, "a bad component", "v2", &rejected);
 
     let kubelet = &ground.space.cluster.kubelet;
     kubelet.fate(&ground.space.name, "v3-go-etl", Fate::ImagePull);
@@ -118,6 +119,7 @@ async fn what_is_wrong_is_told_in_one_line_and_undone_when_the_user_goes_back() 
     assert_eq!(pulling.phase, Phase::Failed);
     assert!(pulling.message.starts_with("go/etl: Back-off pulling image"), "{}", pulling.message);
     assert_eq!(ground.leads("v3").await, None, "nobody is sent to it");
+    lines.add(&ground, "a missing image", "v3", &pulling);
     kubelet.fate(&ground.space.name, "v3-go-etl", Fate::CrashLoop);
     let crashing = ground.degraded("v3", "CrashLoop").await;
     assert!(crashing.message.contains("this is what the program said last"), "{}", crashing.message);
@@ -128,9 +130,66 @@ async fn what_is_wrong_is_told_in_one_line_and_undone_when_the_user_goes_back() 
     let nowhere = format!("nats://packages_{}/{}", ground.space.name, "0".repeat(64));
     ground.create("v4", &nowhere, State::Started).await;
     ground.degraded("v4", "PackageUnavailable").await;
-    for name in ["v1", "v2", "v3", "v4"] {
+    let reference = ground.push(&Sample::named("v5")).await;
+    let other = json!({ "package": { "ref": reference, "digest": format!("sha256:{}", "0".repeat(64)) } });
+    ground.create("v5", &reference, State::Stopped).await;
+    ground.patch("v5", json!({ "spec": { "state": "Started", "package": other["package"] } })).await;
+    let digest = ground.degraded("v5", "PackageInvalid").await;
+    assert!(digest.message.contains("spec.package.digest wants sha256:0000"), "{}", digest.message);
+
+    // The machine has the label of those with a GPU, and no GPU.
+    ground.space.kubectl(&["label", "node", e2e::cluster::kubelet::NODE, "konstellation.io/gpu=true"]);
+    let manifest = Sample::named("v6").manifest().replace("{ name: etl,", "{ name: etl, gpu: true,");
+    let reference = ground.push_text(&manifest).await;
+    ground.create("v6", &reference, State::Started).await;
+    let unschedulable = ground.degraded("v6", "Unschedulable").await;
+    assert!(unschedulable.message.contains("GPU"), "{}", unschedulable.message);
+    lines.add(&ground, "an unschedulable gpu", "v6", &unschedulable);
+    for name in ["v1", "v2", "v3", "v4", "v5", "v6"] {
         ground.delete(name).await;
+    }
+    for name in ["v1", "v2", "v3", "v4", "v5", "v6"] {
         ground.gone(name).await;
+    }
+
+    ground.space.kubectl(&["create", "quota", "small", "--hard=pods=0"]);
+    ground.deploy("v7", State::Started).await;
+    let exceeded = ground.degraded("v7", "QuotaExceeded").await;
+    lines.add(&ground, "a quota that is exceeded", "v7", &exceeded);
+    let reference = ground.push(&Sample::named("v8")).await;
+    ground.server().kill();
+    ground.create("v8", &reference, State::Started).await;
+    let away = ground.degraded("v8", "BusAway").await;
+    lines.add(&ground, "NATS away", "v8", &away);
+    lines.compare();
+}
+
+/// What `kubectl describe version` says in one line, for each of what may be wrong.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, ground: &Ground, what: &str, name: &str, status: &VersionStatus) {
+        let described = ground.space.kubectl(&["describe", "version", name]);
+        assert!(described.contains(&status.message), "{described}");
+        let reason = condition(status, "Degraded").map(|it| it.reason.clone()).unwrap_or_default();
+        self.0.push_str(&format!("{what}\n    {reason}: {}\n", status.message));
+    }
+
+    /// With the golden. What is made up each time is told apart by its form: ports, names of pods.
+    fn compare(&self) {
+        let replaced = |text: &str, pattern: &str, with: &str| {
+            regex::Regex::new(pattern).expect("a pattern").replace_all(text, with).into_owned()
+        };
+        let said = replaced(&self.0, r"127\.0\.0\.1:\d+", "127.0.0.1:PORT");
+        let said = replaced(&said, r"(v\d-[a-z-]+)-[0-9a-f]{5,10}-[a-z0-9]{5}\b", "$1-POD");
+        let said = replaced(&said, r"v7-(entrypoint|go-etl|go-exitpoint)", "v7-NODE");
+        let said = replaced(&said, r"(?m)^(    QuotaExceeded: )\S+:(.*?)( \(and \d more\))?$", "${1}go/NODE:$2");
+        let golden = e2e::workspace().join("tests/cluster/lines.txt");
+        if std::env::var_os("BLESS").is_some() {
+            std::fs::write(&golden, &said).expect("written");
+        }
+        assert_eq!(said, std::fs::read_to_string(&golden).unwrap_or_default(), "`make bless` accepts what is said");
     }
 }
 
@@ -180,21 +239,13 @@ async fn an_operator_that_has_nothing_to_do_writes_nothing() {
     let _operator = ground.operator();
     ground.deploy("v1", State::Published).await;
     ground.until("v1", |it| condition(it, "Published").is_some_and(|it| it.status == "True")).await;
-    let everything = "versions,deployments,services,configmaps,serviceaccounts,networkpolicies";
-    let versions = || {
-        ground.space.kubectl(&[
-            "get",
-            everything,
-            "-o",
-            "jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}\n{end}",
-        ])
-    };
-    // What the last step changed comes back as events; looking at them is done when a change that it need not answer is.
+    // What the last step changed comes back as events.
+    ground.looked_at("v1").await;
+    let before = ground.requests().len();
     ground.patch("v1", json!({ "metadata": { "labels": { "looked": "at" } } })).await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let before = versions();
-    ground.space.kubectl(&["annotate", "deployment", "v1-go-etl", "looked=at"]);
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let differ: Vec<String> = versions().lines().filter(|line| !before.contains(*line)).map(str::to_owned).collect();
-    assert!(differ.iter().all(|line| line.starts_with("Deployment/v1-go-etl ")), "{differ:?}");
+    ground.looked_at("v1").await;
+    ground.looked_at("v1").await;
+    let since = ground.requests().split_off(before);
+    let writes: Vec<&String> = since.iter().filter(|it| !it.starts_with("get ") && !it.starts_with("list ")).collect();
+    assert_eq!(writes, [""; 0], "of {} requests", since.len());
 }

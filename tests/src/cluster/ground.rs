@@ -23,7 +23,7 @@ use crate::process::Process;
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The Lease of operators here; short, for tests that kill them.
-const LEASE_SECONDS: &str = "2";
+const LEASE_SECONDS: &str = "3";
 
 /// A namespace with NATS and packages.
 pub struct Ground {
@@ -157,7 +157,7 @@ impl Ground {
 
     /// Starts an operator with these arguments besides, among them the Lease's namespace.
     pub fn operator_with(&self, more: &[&str]) -> Process {
-        let kubeconfig = self.space.cluster.kubeconfig().to_string_lossy().into_owned();
+        let kubeconfig = self.space.cluster.kubeconfig_of_operators().to_string_lossy().into_owned();
         let (url, name) = (self.nats.url(), self.space.name.as_str());
         let cluster = ["operator", "--kubeconfig", &kubeconfig, "-n", name, "--lease-seconds", LEASE_SECONDS];
         let nats = ["--nats", &url, "--web-addr", "127.0.0.1:0"];
@@ -270,6 +270,32 @@ impl Ground {
         }
     }
 
+    /// Touches a version's ServiceAccount, and waits until the operator has looked at it twice since: so that it has done all that
+    /// it does after the first look.
+    ///
+    /// # Panics
+    /// When it does not look.
+    pub async fn looked_at(&self, version: &str) {
+        let look = format!("get versions/{version}");
+        let looks = || self.requests().iter().filter(|request| **request == look).count();
+        for _ in 0..2 {
+            let (before, until) = (looks(), std::time::Instant::now() + PATIENCE);
+            let mark = format!("looked={before}");
+            // Of a Deployment that would be another generation, which its controller has to see first.
+            self.space.kubectl(&["annotate", "--overwrite", "serviceaccount", version, &mark]);
+            // The API server's file is the only sign that there is.
+            while looks() == before {
+                assert!(std::time::Instant::now() < until, "the operator does not look at {version}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+
+    /// What operators have asked for here; see [`Cluster::requests`](super::Cluster::requests).
+    pub fn requests(&self) -> Vec<String> {
+        self.space.cluster.requests(&self.space.name)
+    }
+
     /// Waits for a phase.
     pub async fn phase(&self, name: &str, phase: Phase) -> VersionStatus {
         self.until(name, |status| status.phase == phase).await
@@ -323,7 +349,7 @@ impl Ground {
         }
     }
 
-    /// Names of all streams on NATS that are not packages.
+    /// Names of all streams on NATS that are neither packages nor compiled components.
     ///
     /// # Panics
     /// When NATS is away.
@@ -331,7 +357,7 @@ impl Ground {
         use futures::TryStreamExt as _;
         let connection = self.connection().await;
         let mut names: Vec<String> = connection.jetstream().stream_names().try_collect().await.expect("names");
-        names.retain(|name| !name.starts_with("OBJ_packages_"));
+        names.retain(|name| !name.starts_with("OBJ_packages_") && !name.starts_with("OBJ_compiled_"));
         names.sort();
         names
     }

@@ -14,7 +14,7 @@ const HEX: usize = 64;
 pub struct Digest(String);
 
 /// Where a package is stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Reference {
     /// In an object store of NATS, by the archive's digest.
     Nats {
@@ -28,7 +28,7 @@ pub enum Reference {
 }
 
 /// An artifact in a registry.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct OciReference {
     /// `host` or `host:port`.
     pub registry: String,

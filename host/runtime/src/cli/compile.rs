@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use serde_json::json;
 
 use super::judge::{Depth, judge, judge_package};
@@ -13,7 +14,7 @@ use super::plan::runtime_id;
 use super::remote::{RemoteArgs, opened};
 use super::{Globals, Output, logging, print};
 use crate::engine::{Engine, EngineOptions};
-use crate::runtime::ahead;
+use crate::runtime::ahead::{self, Outcome, Shelf};
 
 /// Compile a version's components beforehand, into an object store on NATS
 ///
@@ -31,6 +32,12 @@ pub(super) struct Args {
     /// The runtime (tenant) that the object store belongs to
     #[arg(long, value_name = "ID", default_value = "kre", value_parser = runtime_id)]
     runtime_id: String,
+    /// Copies of the object store in a cluster of NATS, if it has to be made
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=5))]
+    replicas: u8,
+    /// Give up rather than use more memory than this, in MiB
+    #[arg(long, value_name = "MIB", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    memory: Option<u64>,
     /// Seconds to wait for NATS
     #[arg(long, value_name = "SECONDS", default_value_t = 5.0, value_parser = super::positive_seconds)]
     wait: f64,
@@ -65,17 +72,35 @@ async fn compile(args: Args, globals: &Globals) -> anyhow::Result<ExitCode> {
     let there = tempfile::tempdir().context("a temporary folder")?;
     let cache = super::cache::folder().unwrap_or_else(|| there.path().join("components"));
     let engine = Engine::new(EngineOptions { cache: Some(cache), ..EngineOptions::default() })?;
-    let all = ahead::compile(&engine, &package, &topology, &nats, &args.runtime_id).await?;
+    if let Some(mebibytes) = args.memory {
+        limit_memory(mebibytes << 20)?;
+    }
+    let shelf = Shelf { nats: &nats, runtime_id: &args.runtime_id, replicas: usize::from(args.replicas) };
+    let Outcome { compiled, rejected } = ahead::compile(&engine, &package, &topology, shelf).await?;
     nats.close().await;
     match globals.output {
         Output::Json => {
-            let all: Vec<_> = all.iter().map(|it| json!({"src": it.src, "ref": it.reference.to_string()})).collect();
-            print::json(&all)?;
+            let compiled = compiled.iter().map(|it| json!({"src": it.src, "ref": it.reference.to_string()}));
+            let rejected = rejected.iter().map(|it| json!({"src": it.src, "error": it.why}));
+            print::json(&compiled.chain(rejected).collect::<Vec<_>>())?;
         }
         Output::Text => {
-            let rows: Vec<_> = all.iter().map(|it| vec![it.src.clone(), it.reference.to_string()]).collect();
+            let rows: Vec<_> = compiled.iter().map(|it| vec![it.src.clone(), it.reference.to_string()]).collect();
             print::out(&print::columns(&rows))?;
+            rejected.iter().for_each(|it| print::error(&format!("error: {}\n", it.why)));
         }
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(if rejected.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Has the kernel give this process no more than `more` bytes from now on. What the engine has reserved for instances, of which
+/// compiling needs none, does not count.
+fn limit_memory(more: u64) -> anyhow::Result<()> {
+    let status = std::fs::read_to_string("/proc/self/status").context("reading this process's status")?;
+    let data = status.lines().find_map(|line| line.strip_prefix("VmData:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let Some(now) = data.map(|kib: u64| kib << 10) else {
+        bail!("the system does not say how much memory this process has")
+    };
+    let limit = Some(now.saturating_add(more));
+    setrlimit(Resource::Data, Rlimit { current: limit, maximum: limit }).context("limiting this process's memory")
 }

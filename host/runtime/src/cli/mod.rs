@@ -28,6 +28,7 @@ mod new;
 mod operator;
 mod pack;
 mod plan;
+mod pods;
 mod print;
 mod provision;
 mod push;

@@ -1,5 +1,6 @@
 //! The flags by which every subcommand finds NATS. Secrets are not shown, neither in help nor in errors.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -95,6 +96,22 @@ impl NatsArgs {
             certificate: self.certificate.clone(),
             key: self.key.clone(),
         })
+    }
+
+    /// The same for a child of this process, by its environment: nobody else sees that.
+    pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let urls: Vec<&str> = self.urls.iter().map(|url| url.0.as_str()).collect();
+        let path = |path: &Option<PathBuf>| path.clone().map(PathBuf::into_os_string);
+        let all = [
+            ("KRT_NATS_URL", (!urls.is_empty()).then(|| urls.join(",").into())),
+            ("KRT_NATS_CREDS", path(&self.creds)),
+            ("KRT_NATS_NKEY", path(&self.nkey)),
+            ("KRT_NATS_TOKEN", self.token.as_ref().map(|token| token.0.clone().into())),
+            ("KRT_NATS_CA", path(&self.ca)),
+            ("KRT_NATS_CERT", path(&self.certificate)),
+            ("KRT_NATS_KEY", path(&self.key)),
+        ];
+        all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
     }
 
     /// Connects for a command that does one thing, waiting for at most `wait`.

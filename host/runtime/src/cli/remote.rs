@@ -1,5 +1,6 @@
 //! Packages that are stored elsewhere: the flags by which they are fetched, and waiting for a store that is away.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -63,6 +64,23 @@ impl RemoteArgs {
             }
             _ => Ok(None),
         }
+    }
+
+    /// The same for a child of this process, by its environment.
+    pub(super) fn environment(&self) -> Vec<(&'static str, OsString)> {
+        let key = self.verify_key.clone().map(|path| ("KRT_VERIFY_KEY", path.into_os_string()));
+        let plain = self.registry.plain_http.then(|| ("KRT_PLAIN_HTTP", "true".into()));
+        key.into_iter().chain(plain).collect()
+    }
+
+    /// Whether registries speak HTTP without TLS.
+    pub(super) fn plain_http(&self) -> bool {
+        self.registry.plain_http
+    }
+
+    /// The file with the key that must have signed packages.
+    pub(super) fn verify_key(&self) -> Option<&Path> {
+        self.verify_key.as_deref()
     }
 
     /// How packages are fetched.

@@ -17,6 +17,9 @@ pub const GROUP: &str = "krt.konstellation.io";
 /// What keeps a `Version` until what it made is gone.
 pub const FINALIZER: &str = "krt.konstellation.io/stop";
 
+/// On a `Version` that is deleted: it need not wait for a NATS that is away, whatever it leaves there.
+pub const LEAVE_BUS: &str = "krt.konstellation.io/leave-bus";
+
 /// What a user wants of a version.
 #[derive(CustomResource, KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[kube(
@@ -151,7 +154,7 @@ pub struct VersionStatus {
     /// What is wrong, or what is awaited, in one line.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub message: String,
-    /// `Provisioned`, `Ready`, `Published`, `Degraded`.
+    /// `Compiled`, `Provisioned`, `Ready`, `Published`, `Degraded`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "conditions")]
     pub conditions: Vec<Condition>,
@@ -161,6 +164,9 @@ pub struct VersionStatus {
     /// What is wrong with the package, as `krt check` says it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<ProblemStatus>,
+    /// Components that were compiled beforehand.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compiled: Option<CompiledRecord>,
     /// What may be on the bus: written before anything is made there, so that it is removed whatever happens in between.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bus: Option<BusRecord>,
@@ -226,6 +232,31 @@ pub struct BusRecord {
     /// Configuration buckets; they stay when the version is stopped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub key_value_buckets: Vec<String>,
+}
+
+/// Components that were compiled beforehand, for whom, and by what: all others compile for themselves.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct CompiledRecord {
+    /// The package that they are of.
+    pub package: String,
+    /// The runtime whose object store they are in.
+    pub runtime_id: String,
+    /// The engine that takes them.
+    pub engine: String,
+    /// Where each is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<CompiledComponent>,
+}
+
+/// One component that was compiled beforehand.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CompiledComponent {
+    /// Its path in the package.
+    pub src: String,
+    /// Where it is, and its digest.
+    #[serde(rename = "ref")]
+    pub reference: String,
 }
 
 /// One problem of a package.

@@ -32,6 +32,11 @@ pub enum AdoptError {
 }
 
 impl Engine {
+    /// What another engine must have for its own, to take what this one compiles; none when this one keeps nothing.
+    pub fn ahead_key(&self) -> Option<&str> {
+        self.0.cache.as_ref().map(Cache::engine)
+    }
+
     /// Compiles the component `bytes`, or takes what was compiled before, for caches elsewhere. `name` is for error texts.
     /// Blocks while it compiles. None when this engine keeps nothing, or the disk says no.
     ///

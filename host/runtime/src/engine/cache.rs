@@ -199,6 +199,11 @@ impl Cache {
     }
 
     /// The name of the file that a component is, or would be, in.
+    pub(super) fn engine(&self) -> &str {
+        &self.engine
+    }
+
+    /// How the file of a component is called.
     pub(super) fn file_name(&self, key: Key) -> String {
         format!("{}-{}.cwasm", key.hex(), self.engine)
     }

@@ -8,7 +8,7 @@ use krt::topology::{NodeKind, Topology};
 
 use super::nodes::MAX_COMPONENT;
 use crate::artifact::nats::{fetch_compiled, push_compiled};
-use crate::artifact::{Digest, FileError, Package, RemoteError};
+use crate::artifact::{Digest, Package, RemoteError};
 use crate::engine::{AdoptError, Engine, Entry, LoadError};
 use crate::nats::Nats;
 
@@ -29,18 +29,39 @@ pub struct CompiledNode {
     pub reference: CompiledRef,
 }
 
+/// A component that no host would run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejected {
+    /// Its path in the package.
+    pub src: String,
+    /// Why.
+    pub why: String,
+}
+
+/// What became of a version's components.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Those that are compiled and stored.
+    pub compiled: Vec<CompiledNode>,
+    /// Those that are none, or do not fit the contract.
+    pub rejected: Vec<Rejected>,
+}
+
+/// Where compiled components are kept.
+#[derive(Clone, Copy)]
+pub struct Shelf<'a> {
+    /// The server.
+    pub nats: &'a Nats,
+    /// The runtime (tenant) whose object store it is.
+    pub runtime_id: &'a str,
+    /// Copies of it, if it has to be made.
+    pub replicas: usize,
+}
+
 /// Why a version's components are not compiled beforehand.
 #[derive(Debug, thiserror::Error)]
 pub enum AheadError {
-    /// A component's file cannot be read.
-    #[error("`{src}`: {source}")]
-    File {
-        /// Its path in the package.
-        src: String,
-        /// Why.
-        source: FileError,
-    },
-    /// A component is none, or does not fit the contract: no host would run it.
+    /// This machine cannot compile now.
     #[error(transparent)]
     Load(#[from] LoadError),
     /// This engine keeps nothing that could be stored.
@@ -62,8 +83,14 @@ pub enum AheadError {
 #[error("expected nats://BUCKET/NAME@sha256:DIGEST, as `krt compile` prints it")]
 pub struct CompiledRefError;
 
+/// Why one component is not compiled.
+enum Failed {
+    Here(LoadError),
+    Rejected(String),
+}
+
 /// Compiles each component of `topology` once, and stores the results in the bucket of `runtime_id`. What is there already is
-/// not stored again.
+/// not stored again. Goes on after one that is rejected: all are told of.
 ///
 /// # Errors
 /// See [`AheadError`].
@@ -71,29 +98,42 @@ pub async fn compile(
     engine: &Engine,
     package: &Package,
     topology: &Topology,
-    nats: &Nats,
-    runtime_id: &str,
-) -> Result<Vec<CompiledNode>, AheadError> {
+    shelf: Shelf<'_>,
+) -> Result<Outcome, AheadError> {
+    let Shelf { nats, runtime_id, replicas } = shelf;
     let bucket = krt::names::compiled(runtime_id);
     let nodes = topology.workflows.iter().flat_map(|workflow| &workflow.nodes);
-    let mut all: Vec<CompiledNode> = Vec::new();
+    let mut sources: Vec<&str> = Vec::new();
     for node in nodes.filter(|node| matches!(node.kind, NodeKind::Wasm(_))) {
-        if all.iter().any(|known| known.src == node.src) {
-            continue;
+        if !sources.contains(&node.src.as_str()) {
+            sources.push(&node.src);
         }
-        let (engine, package, src) = (engine.clone(), package.clone(), node.src.clone());
+    }
+    let mut outcome = Outcome::default();
+    for src in sources {
+        let (engine, package, path) = (engine.clone(), package.clone(), src.to_owned());
         let compiling = tokio::task::spawn_blocking(move || {
-            let bytes = package.read(&src, MAX_COMPONENT);
-            let bytes = bytes.map_err(|source| AheadError::File { src: src.clone(), source })?;
-            engine.compile_ahead(&src, &bytes)?.ok_or(AheadError::NoCache)
+            let bytes = package.read(&path, MAX_COMPONENT).map_err(|error| Failed::Rejected(error.to_string()))?;
+            engine.compile_ahead(&path, &bytes).map_err(|error| match error {
+                // Of this machine, not of the component.
+                LoadError::Host { .. } | LoadError::Unreadable { .. } => Failed::Here(error),
+                error => Failed::Rejected(error.to_string()),
+            })
         });
-        let entry: Entry = compiling.await??;
-        push_compiled(nats, &bucket, &entry.name, &entry.bytes, 1).await?;
+        let entry: Entry = match compiling.await? {
+            Ok(entry) => entry.ok_or(AheadError::NoCache)?,
+            Err(Failed::Here(error)) => return Err(error.into()),
+            Err(Failed::Rejected(why)) => {
+                outcome.rejected.push(Rejected { src: src.to_owned(), why });
+                continue;
+            }
+        };
+        push_compiled(nats, &bucket, &entry.name, &entry.bytes, replicas).await?;
         let digest = Digest::of(&entry.bytes);
         let reference = CompiledRef { bucket: bucket.clone(), name: entry.name, digest };
-        all.push(CompiledNode { src: node.src.clone(), reference });
+        outcome.compiled.push(CompiledNode { src: src.to_owned(), reference });
     }
-    Ok(all)
+    Ok(outcome)
 }
 
 /// Fetches what was compiled beforehand, and has `engine` keep it. Who does not succeed compiles anew.

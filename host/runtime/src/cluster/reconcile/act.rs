@@ -3,18 +3,18 @@
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, TryStreamExt as _};
 use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::Resource as _;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams, Preconditions};
+use kube::{Resource as _, ResourceExt as _};
 use serde_json::{Value, json};
 
 use super::decide::{Step, Wanted};
 use super::holder::holder;
 use super::live::{Found, Sort};
-use super::observe::{Scene, claims, leads_to};
+use super::observe::{Scene, claims, is_ours, leads_to};
 use super::{Context, Failure, bus};
 use crate::bus::nats::provision::{self, RemoveOptions};
-use crate::cluster::crd::{FINALIZER, Version};
+use crate::cluster::crd::{FINALIZER, LEAVE_BUS, Version};
 use crate::cluster::render::{self, ACTIVE_ENTRYPOINT};
 
 /// Under this name fields are ours for the API server.
@@ -40,7 +40,8 @@ pub(super) async fn take(context: &Context, scene: &Scene, step: Step) -> Result
         Step::RemoveNodes => remove(context, scene, |found| is_deployment(found, false)).await,
         Step::RemoveRest => remove(context, scene, |found| found.sort != Sort::Deployment).await,
         Step::Deprovision => remove_bus(context, scene).await,
-        Step::AwaitReady
+        Step::AwaitCompiled
+        | Step::AwaitReady
         | Step::AwaitBound
         | Step::AwaitEntrypointGone
         | Step::AwaitNodesGone
@@ -85,9 +86,26 @@ async fn remove_bus(context: &Context, scene: &Scene) -> Result<(), Failure> {
     let Some(record) = scene.version.status.as_ref().and_then(|status| status.bus.as_ref()) else { return Ok(()) };
     let all = scene.observed.wanted == Wanted::Gone;
     context.forget(scene.version.metadata.uid.as_deref().unwrap_or_default());
-    let nats = context.nats().await?;
     let options = RemoveOptions { key_value: all, dead_letters: all };
-    provision::remove(&nats, &bus::removal(record, &scene.name), &options).await?;
+    let removing = async {
+        let nats = context.nats().await?;
+        provision::remove(&nats, &bus::removal(record, &scene.name), &options).await.map_err(Failure::from)
+    };
+    match removing.await {
+        Err(Failure::Away(why)) if all && scene.version.annotations().contains_key(LEAVE_BUS) => {
+            tracing::warn!(
+                version = scene.name,
+                namespace = scene.namespace,
+                why,
+                "what it has on the bus is left there"
+            );
+        }
+        // Nothing else lets a resource go whose NATS is gone for good.
+        Err(Failure::Away(why)) if all => {
+            return Err(Failure::Away(format!("{why}; to delete it all the same, annotate it {LEAVE_BUS}=true")));
+        }
+        removed => drop(removed?),
+    }
     let mut version = scene.version.clone();
     version.status.get_or_insert_default().bus = if all { None } else { bus::kept(record) };
     let versions: Api<Version> = Api::namespaced(context.client.clone(), &scene.namespace);
@@ -96,6 +114,7 @@ async fn remove_bus(context: &Context, scene: &Scene) -> Result<(), Failure> {
 
 /// Makes, changes and removes what is not as wanted: what pods need first, then their Deployments.
 async fn apply(context: &Context, scene: &Scene) -> Result<(), Failure> {
+    all(scene.off.iter().map(|(sort, value)| free(context, scene, *sort, value).boxed()).collect()).await?;
     for sort in Sort::ALL {
         let api = sort.api(&context.client, &scene.namespace);
         let mut applied = Vec::new();
@@ -110,6 +129,37 @@ async fn apply(context: &Context, scene: &Scene) -> Result<(), Failure> {
         all(applied).await?;
     }
     delete(context, scene, scene.stray.clone()).await
+}
+
+/// Whether the name of an object is the version's to use: nothing is there, or something of its own.
+async fn free(context: &Context, scene: &Scene, sort: Sort, value: &Value) -> Result<(), Failure> {
+    let name = value["metadata"]["name"].as_str().unwrap_or_default();
+    if scene.there.iter().any(|found| found.is(sort, value)) {
+        return Ok(());
+    }
+    match sort.api(&context.client, &scene.namespace).get_metadata_opt(name).await? {
+        None => Ok(()),
+        // Made a moment ago, and not seen yet.
+        Some(found)
+            if controller(&found.metadata).is_some_and(|it| Some(&it.uid) == scene.version.metadata.uid.as_ref()) =>
+        {
+            Ok(())
+        }
+        Some(found) => Err(taken(&format!("{sort:?} {name:?}"), &found.metadata)),
+    }
+}
+
+/// Somebody else's object stands where one of ours is to be.
+fn taken(what: &str, metadata: &ObjectMeta) -> Failure {
+    let whose = match controller(metadata) {
+        Some(owner) => format!("belongs to {} {:?}", owner.kind, owner.name),
+        None => "was not made by krt".to_owned(),
+    };
+    Failure::Refused("NameTaken", format!("{what} is there already and {whose}: remove it, or rename the version"))
+}
+
+fn controller(metadata: &ObjectMeta) -> Option<&OwnerReference> {
+    metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
 }
 
 async fn remove(context: &Context, scene: &Scene, goes: impl Fn(&Found) -> bool) -> Result<(), Failure> {
@@ -137,8 +187,12 @@ async fn all(requests: Vec<BoxFuture<'_, Result<(), Failure>>>) -> Result<(), Fa
 
 async fn expose(context: &Context, scene: &Scene) -> Result<(), Failure> {
     let Some(service) = &scene.service else { return Ok(()) };
+    let services: Api<Service> = Api::namespaced(context.client.clone(), &scene.namespace);
+    if let Some(live) = services.get_opt(&scene.name).await?.filter(|live| !is_ours(live, &scene.version)) {
+        return Err(taken(&format!("Service {:?}", scene.name), &live.metadata));
+    }
     let value = owned(to_value(service)?, &scene.version);
-    server_side(&Api::<Service>::namespaced(context.client.clone(), &scene.namespace), &scene.name, &value).await
+    server_side(&services, &scene.name, &value).await
 }
 
 /// Leads `active-entrypoint` to whom it is to lead, by changing its selector; removes it when there is nobody.

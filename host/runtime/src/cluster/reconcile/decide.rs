@@ -3,7 +3,7 @@
 //! Never talks to anybody, remembers nothing: after a crash at any point the same function goes on from what is there.
 //!
 //! # Guarantees
-//! Up: streams and durables are there before any pod, the Service only when nodes read and pods are ready. Down: nobody is sent
+//! Up: components are judged before anything is made, streams and durables are there before any pod, the Service only when nodes read and pods are ready. Down: nobody is sent
 //! here any more, then the entrypoint ends, then the nodes, then what they read from. Going back at any point leads there
 //! from wherever it is.
 
@@ -61,6 +61,8 @@ pub struct Observed {
     pub held: bool,
     /// The package.
     pub package: PackageState,
+    /// Whether its components are still being compiled.
+    pub compiling: bool,
     /// Whether anything may have been made on the bus.
     pub bus_touched: bool,
     /// Whether everything is on the bus as planned.
@@ -84,6 +86,8 @@ pub struct Observed {
 /// One step. Each may be taken twice, or by two at once, without harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
+    /// Nothing to do until its components are compiled.
+    AwaitCompiled,
     /// Make the resource wait for us when it is deleted.
     Hold,
     /// Make streams, durables and buckets.
@@ -125,7 +129,8 @@ impl Step {
     pub fn waits(self) -> bool {
         matches!(
             self,
-            Self::AwaitReady
+            Self::AwaitCompiled
+                | Self::AwaitReady
                 | Self::AwaitBound
                 | Self::AwaitEntrypointGone
                 | Self::AwaitNodesGone
@@ -147,11 +152,15 @@ fn up(observed: &Observed) -> Step {
     let Observed { rest, entrypoint, nodes, .. } = observed;
     if observed.package == PackageState::Refused {
         Step::Refuse
+    } else if observed.compiling && observed.service == Door::Missing {
+        // Nothing is made of what may turn out to be no component.
+        Step::AwaitCompiled
     } else if !observed.held {
         Step::Hold
     } else if !observed.bus_made {
         Step::Provision
-    } else if rest.off + entrypoint.off + nodes.off > 0 {
+    } else if rest.off + entrypoint.off + nodes.off > 0 && !observed.compiling {
+        // What runs goes on as it is until its pods have something to be rolled to.
         Step::Apply
     } else if observed.service == Door::Off {
         // Somebody changed it: callers must not wait for pods.
@@ -166,6 +175,8 @@ fn up(observed: &Observed) -> Step {
         Step::Expose
     } else if observed.publication_off {
         Step::Publish
+    } else if observed.compiling {
+        Step::AwaitCompiled
     } else {
         Step::Rest
     }
@@ -219,6 +230,7 @@ mod tests {
         fn want(&mut self, wanted: Wanted) {
             let seen = &mut self.seen;
             seen.wanted = wanted;
+            seen.compiling = wanted == Wanted::Running && seen.service == Door::Missing;
             for part in [&mut seen.rest, &mut seen.entrypoint, &mut seen.nodes] {
                 part.off = if wanted == Wanted::Running { usize::from(part.there == 0) } else { 0 };
             }
@@ -230,6 +242,7 @@ mod tests {
             let seen = &mut self.seen;
             match step {
                 Step::Hold => seen.held = true,
+                Step::AwaitCompiled => seen.compiling = false,
                 Step::Provision => (seen.bus_touched, seen.bus_made) = (true, true),
                 Step::Apply => {
                     for part in [&mut seen.rest, &mut seen.entrypoint, &mut seen.nodes] {
@@ -265,7 +278,15 @@ mod tests {
         }
     }
 
-    const UP: [Step; 6] = [Step::Hold, Step::Provision, Step::Apply, Step::AwaitReady, Step::AwaitBound, Step::Expose];
+    const UP: [Step; 7] = [
+        Step::AwaitCompiled,
+        Step::Hold,
+        Step::Provision,
+        Step::Apply,
+        Step::AwaitReady,
+        Step::AwaitBound,
+        Step::Expose,
+    ];
 
     const DOWN: [Step; 8] = [
         Step::Hide,
@@ -302,7 +323,7 @@ mod tests {
                 (0..steps).for_each(|_| assert!(world.go_on()));
                 world.want(wanted);
                 world.settle();
-                let held = steps > 0 && wanted == Wanted::Stopped;
+                let held = steps > 1 && wanted == Wanted::Stopped;
                 let nothing = Observed { wanted, held, ..Observed::default() };
                 assert_eq!(world.seen, nothing, "after {steps} steps");
                 world.want(Wanted::Running);
@@ -340,6 +361,21 @@ mod tests {
         world.seen.publication_off = true;
         world.settle();
         assert_eq!(world.done[..2], [Step::Publish, Step::Hide]);
+    }
+
+    #[test]
+    fn what_runs_is_looked_after_but_not_rolled_while_its_components_are_compiled_for_another_engine() {
+        let mut world = World::wanting(Wanted::Running);
+        world.settle();
+        world.seen.compiling = true;
+        world.seen.nodes.off = 1;
+        assert_eq!(decide(&world.seen), Step::AwaitCompiled);
+        world.seen.publication_off = true;
+        assert_eq!(decide(&world.seen), Step::Publish);
+        world.seen.service = Door::Off;
+        assert_eq!(decide(&world.seen), Step::Expose);
+        world.seen.bus_made = false;
+        assert_eq!(decide(&world.seen), Step::Provision);
     }
 
     #[test]

@@ -83,9 +83,13 @@ impl Held {
         let mut renewed = Instant::now();
         loop {
             tokio::time::sleep(pause(&self.options)).await;
-            let why = match self.renew().await {
+            let asked = Instant::now();
+            // An API server that does not answer must not keep us for longer than the Lease is ours.
+            let left = self.options.duration.saturating_sub(renewed.elapsed());
+            let renewal = tokio::time::timeout(left, self.renew()).await;
+            let why = match renewal.map_err(|late| kube::Error::Service(Box::new(late))).and_then(|renewed| renewed) {
                 Ok(true) => {
-                    renewed = Instant::now();
+                    renewed = asked;
                     continue;
                 }
                 Ok(false) => "another holds it".to_owned(),

@@ -77,6 +77,15 @@ impl Found {
         owners.is_some_and(|all| all.iter().any(|owner| owner["uid"].as_str() == version.metadata.uid.as_deref()))
     }
 
+    /// Whether another looks after it.
+    pub(super) fn is_of_another(&self, version: &Version) -> bool {
+        let owners = self.value["metadata"]["ownerReferences"].as_array();
+        let controls = |owner: &&Value| owner["controller"].as_bool() == Some(true);
+        owners.is_some_and(|all| {
+            all.iter().find(controls).is_some_and(|it| it["uid"].as_str() != version.metadata.uid.as_deref())
+        })
+    }
+
     /// As a Deployment, if it is one.
     pub(super) fn deployment(&self) -> Option<Deployment> {
         if self.sort != Sort::Deployment {

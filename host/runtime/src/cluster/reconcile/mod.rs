@@ -1,8 +1,8 @@
 //! The operator: makes of every `Version` what it says, and says of it what is there.
 //!
 //! # Layout
-//! `observe` looks at what there is, [`mod@decide`] says what is next, `act` does it, `status` says so; `watch` calls
-//! them when something changes. Everything that decides is a function from values to values: [`mod@decide`], [`holder`],
+//! `observe` looks at what there is, `design` at what is to be, [`mod@decide`] says what is next, `act` does it, `status` says
+//! so; `watch` calls them when something changes. `ahead` has components compiled meanwhile. Everything that decides is a function from values to values: [`mod@decide`], [`holder`],
 //! `drift`, `nodes`, `status`, `bus`.
 //!
 //! # Guarantees
@@ -13,8 +13,10 @@
 //! One operator at a time works on a namespace: [`lease`] sees to that. Versions of one namespace share one runtime id.
 
 mod act;
+mod ahead;
 mod bus;
 pub mod decide;
+mod design;
 mod drift;
 pub mod holder;
 pub mod lease;
@@ -38,7 +40,7 @@ use kube::{Client, Resource as _};
 
 use self::decide::{Step, decide};
 use self::observe::Scene;
-pub use self::package::{PackageError, Packages};
+pub use self::package::{Built, PackageError, Packages, Read};
 use self::status::{Told, Trouble};
 pub use self::watch::{OperatorError, run};
 use super::crd::{Phase, State, Version, VersionStatus, condition};
@@ -74,8 +76,8 @@ pub struct OperatorOptions {
 /// A version is looked at this often when nothing tells of a change: what is on the bus tells nobody.
 const LOOK: Duration = Duration::from_secs(300);
 
-/// While native nodes are awaited, which tell nobody that they read.
-const LOOK_BOUND: Duration = Duration::from_secs(1);
+/// While native nodes are awaited, which tell nobody that they read: at first, and at last.
+const LOOK_BOUND: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(15));
 
 /// While pods are awaited, in case that a change was missed.
 const LOOK_PODS: Duration = Duration::from_secs(30);
@@ -86,6 +88,9 @@ const MADE: Duration = Duration::from_secs(120);
 /// Pauses after failures: the first, and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(60));
 
+/// NATS is not asked again so soon after it did not answer.
+const UNANSWERED: Duration = Duration::from_secs(3);
+
 /// Steps in a row without waiting; more mean that two steps undo each other.
 const STEPS: usize = 40;
 
@@ -95,8 +100,8 @@ pub(super) enum Failure {
     /// The API server says no, or is away.
     #[error("{0}")]
     Cluster(#[from] kube::Error),
-    /// NATS is away.
-    #[error("NATS is away: {0}")]
+    /// NATS is away, or does not let us in.
+    #[error("{0}")]
     Away(String),
     /// NATS says no.
     #[error("{0}")]
@@ -104,6 +109,9 @@ pub(super) enum Failure {
     /// The package cannot be read now.
     #[error("the package could not be read: {0}")]
     Package(String),
+    /// Components cannot be compiled now.
+    #[error("its components could not be compiled beforehand: {0}")]
+    Compiling(String),
     /// Something that should not be; the first is a word for it.
     #[error("{1}")]
     Refused(&'static str, String),
@@ -112,7 +120,7 @@ pub(super) enum Failure {
 impl From<ProvisionError> for Failure {
     fn from(error: ProvisionError) -> Self {
         match error {
-            ProvisionError::Away(text) => Self::Away(text),
+            ProvisionError::Away(text) => Self::Away(format!("NATS does not answer: {text}")),
             error => Self::Bus(error),
         }
     }
@@ -128,6 +136,7 @@ impl Failure {
             Self::Bus(ProvisionError::WouldDestroy(_)) => "BusWouldLoseData",
             Self::Bus(_) => "BusRefused",
             Self::Package(_) => "PackageUnavailable",
+            Self::Compiling(_) => "NotCompiled",
             Self::Refused(reason, _) => reason,
         };
         let message = match self {
@@ -143,20 +152,42 @@ pub(super) struct Context {
     client: Client,
     options: OperatorOptions,
     known: package::Known,
+    ahead: Arc<ahead::Ahead>,
+    pokes: Arc<watch::Pokes>,
     recorder: Recorder,
-    nats: tokio::sync::Mutex<Option<Nats>>,
+    nats: tokio::sync::Mutex<Bus>,
     /// By the resource's uid: what was found or made on the bus, and when.
     made: Mutex<HashMap<String, (Plan, Instant)>>,
-    /// By the resource's uid: failures in a row.
-    failures: Mutex<HashMap<String, u32>>,
+    /// By the resource's uid: failures in a row, and what the last one was.
+    failures: Mutex<HashMap<String, Failed>>,
+    /// By the resource's uid: how often it was looked at in vain for native nodes that read.
+    looks: Mutex<HashMap<String, u32>>,
     /// Held while it is decided who is published.
     publishing: tokio::sync::Mutex<()>,
+}
+
+/// The connection to NATS, or why there was none a moment ago.
+#[derive(Default)]
+struct Bus {
+    nats: Option<Nats>,
+    failed: Option<(String, Instant)>,
+}
+
+/// What went wrong with a version, and how often.
+#[derive(Default)]
+struct Failed {
+    count: u32,
+    /// The step that failed, which is taken again.
+    last: Option<(Step, Trouble)>,
 }
 
 impl Context {
     fn new(client: Client, options: OperatorOptions) -> Self {
         let reporter = Reporter { controller: act::FIELD_MANAGER.to_owned(), instance: Some(options.instance.clone()) };
+        let pokes: Arc<watch::Pokes> = Arc::default();
         Self {
+            ahead: ahead::Ahead::new(options.packages.clone(), pokes.clone()),
+            pokes,
             recorder: Recorder::new(client.clone(), reporter),
             known: package::Known::new(options.packages.clone()),
             client,
@@ -164,20 +195,32 @@ impl Context {
             nats: tokio::sync::Mutex::default(),
             made: Mutex::default(),
             failures: Mutex::default(),
+            looks: Mutex::default(),
             publishing: tokio::sync::Mutex::default(),
         }
     }
 
     /// The connection to NATS, which is made when it is first wanted, and mends itself.
     async fn nats(&self) -> Result<Nats, Failure> {
-        let mut held = self.nats.lock().await;
-        if let Some(nats) = held.as_ref() {
+        let mut bus = self.nats.lock().await;
+        if let Some(nats) = &bus.nats {
             // A request would wait for its time-out.
-            return if nats.is_connected() { Ok(nats.clone()) } else { Err(Failure::Away("not connected".to_owned())) };
+            return if nats.is_connected() {
+                Ok(nats.clone())
+            } else {
+                Err(Failure::Away("the connection to NATS is lost".to_owned()))
+            };
+        }
+        // All versions ask at once: one waits for an answer, the others take it.
+        if let Some((why, _)) = bus.failed.as_ref().filter(|(_, at)| at.elapsed() < UNANSWERED) {
+            return Err(Failure::Away(why.clone()));
         }
         match crate::nats::connect(&self.options.nats, None).await {
-            Ok(nats) => Ok(held.insert(nats).clone()),
-            Err(error) => Err(Failure::Away(error.to_string())),
+            Ok(nats) => Ok(bus.nats.insert(nats).clone()),
+            Err(error) => {
+                bus.failed = Some((error.to_string(), Instant::now()));
+                Err(Failure::Away(error.to_string()))
+            }
         }
     }
 
@@ -204,10 +247,25 @@ impl Context {
     /// How long to wait after another failure.
     fn pause(&self, uid: &str) -> Duration {
         let mut failures = lock(&self.failures);
-        let count = failures.entry(uid.to_owned()).or_default();
-        let pause = PAUSES.0.saturating_mul(1 << (*count).min(16)).min(PAUSES.1);
-        *count += 1;
+        let failed = failures.entry(uid.to_owned()).or_default();
+        let pause = PAUSES.0.saturating_mul(1 << failed.count.min(16)).min(PAUSES.1);
+        failed.count += 1;
         pause
+    }
+
+    /// How long to wait before looking once more for native nodes that read: ever longer, for one may never do.
+    fn patience(&self, uid: &str) -> Duration {
+        let mut looks = lock(&self.looks);
+        let count = looks.entry(uid.to_owned()).or_default();
+        *count += 1;
+        LOOK_BOUND.0.saturating_mul(1 << (*count / 16).min(4)).min(LOOK_BOUND.1)
+    }
+
+    /// Why `step` failed when it was last taken: that is what is wrong until it has succeeded.
+    fn failed(&self, uid: &str, step: Step) -> Option<Trouble> {
+        let failures = lock(&self.failures);
+        let (failed, trouble) = failures.get(uid)?.last.as_ref()?;
+        (*failed == step).then(|| trouble.clone())
     }
 
     /// Writes the status if it is another than before, and says what became of it.
@@ -216,7 +274,9 @@ impl Context {
             observed: &scene.observed,
             step,
             nodes: scene.nodes.clone(),
+            unread: &scene.unread,
             problems: &scene.problems,
+            beforehand: &scene.beforehand,
             trouble,
             published: scene.published.as_deref(),
         };
@@ -283,6 +343,7 @@ async fn reconcile(version: Arc<Version>, context: Arc<Context>) -> Result<Actio
         let Some(version) = versions.get_opt(name).await? else {
             context.forget(&uid);
             lock(&context.failures).remove(&uid);
+            lock(&context.looks).remove(&uid);
             return Ok(Action::await_change());
         };
         let scene = match observe::observe(&context, version.clone()).await {
@@ -294,21 +355,31 @@ async fn reconcile(version: Arc<Version>, context: Arc<Context>) -> Result<Actio
         };
         let step = decide(&scene.observed);
         tracing::debug!(namespace, version = name, ?step, "next");
-        context.tell(&scene, step, scene.trouble.clone()).await?;
+        let trouble = scene.trouble.clone().or_else(|| context.failed(&uid, step));
+        context.tell(&scene, step, trouble).await?;
         if step.waits() {
-            if scene.trouble.is_none() {
+            // Who has begun to compile again may fail again.
+            if scene.trouble.is_none() && step != Step::AwaitCompiled {
                 lock(&context.failures).remove(&uid);
+            }
+            if step != Step::AwaitBound {
+                lock(&context.looks).remove(&uid);
             }
             return Ok(Action::requeue(match step {
                 _ if scene.trouble.is_some() => context.pause(&uid).max(Duration::from_secs(5)),
-                Step::AwaitBound => LOOK_BOUND,
-                Step::AwaitReady | Step::AwaitEntrypointGone | Step::AwaitNodesGone => LOOK_PODS,
+                Step::AwaitBound => context.patience(&uid),
+                Step::AwaitCompiled | Step::AwaitReady | Step::AwaitEntrypointGone | Step::AwaitNodesGone => LOOK_PODS,
                 _ => LOOK,
             }));
         }
         if let Err(failure) = act::take(&context, &scene, step).await {
-            context.tell(&scene, step, Some(failure.trouble())).await?;
+            let trouble = failure.trouble();
+            lock(&context.failures).entry(uid.clone()).or_default().last = Some((step, trouble.clone()));
+            context.tell(&scene, step, Some(trouble)).await?;
             return Err(failure);
+        }
+        if let Some(failed) = lock(&context.failures).get_mut(&uid) {
+            failed.last = None;
         }
     }
     Err(Failure::Refused("Restless", format!("{STEPS} steps did not lead anywhere")))

@@ -107,10 +107,19 @@ fn of_pod(pod: &Pod) -> Option<(&'static str, String)> {
             && condition.reason.as_deref() == Some("Unschedulable")
     });
     if let Some(condition) = unscheduled {
-        return Some((reason::UNSCHEDULABLE, condition.message.clone().unwrap_or_default()));
+        let says = condition.message.clone().unwrap_or_default();
+        // The scheduler names the first thing that a machine lacks, which may be a label.
+        let gpu = if wants_gpu(pod) { "no machine has a free GPU for it: " } else { "" };
+        return Some((reason::UNSCHEDULABLE, format!("{gpu}{says}")));
     }
     let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
     all.into_iter().find_map(of_container)
+}
+
+fn wants_gpu(pod: &Pod) -> bool {
+    let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
+    let mut limits = containers.filter_map(|it| it.resources.as_ref()?.limits.as_ref());
+    limits.any(|limits| limits.contains_key("nvidia.com/gpu"))
 }
 
 fn of_container(container: &ContainerStatus) -> Option<(&'static str, String)> {

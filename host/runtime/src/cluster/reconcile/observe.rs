@@ -1,28 +1,26 @@
 //! Looks at everything that there is of one version: the cluster, the bus, its package. Writes nothing to the cluster.
 
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service};
+use k8s_openapi::api::core::v1::{Pod, Service};
 use k8s_openapi::jiff::Timestamp;
 use krt::names;
-use krt::plan::{DeliveryMode, Plan, plan};
+use krt::plan::{DeliveryMode, Plan};
 use krt::problem::Problem;
-use krt::topology::Topology;
 use kube::api::{Api, ListParams};
-use kube::core::PartialObjectMeta;
 use serde_json::Value;
 
 use super::bus;
 use super::decide::{Door, Observed, PackageState, Part, Wanted};
+use super::design::{Design, design};
 use super::drift::covers;
 use super::holder::{Claim, holder};
 use super::live::{Found, Sort};
 use super::nodes;
-use super::status::Trouble;
+use super::status::{Beforehand, Trouble};
 use super::{Context, Failure};
-use crate::artifact::Reference;
 use crate::bus::nats::provision::{self, ProvisionError};
-use crate::cluster::crd::{FINALIZER, NodeStatus, Phase, State, ValueSource, Version, condition};
-use crate::cluster::render::{self, ACTIVE_ENTRYPOINT, KeyRef, Objects, Variable};
+use crate::cluster::crd::{FINALIZER, NodeStatus, Phase, State, Version, condition};
+use crate::cluster::render::{self, ACTIVE_ENTRYPOINT, Objects};
 
 /// What there is of one version.
 pub(super) struct Scene {
@@ -41,19 +39,13 @@ pub(super) struct Scene {
     /// The Service of its name, as wanted.
     pub(super) service: Option<Service>,
     pub(super) nodes: Vec<NodeStatus>,
+    /// Durables that native nodes should read and do not.
+    pub(super) unread: Vec<String>,
     pub(super) problems: Vec<Problem>,
+    pub(super) beforehand: Beforehand,
     pub(super) trouble: Option<Trouble>,
     /// Who is published.
     pub(super) published: Option<String>,
-}
-
-/// What a version is to be; none when its package or configuration does not let it run.
-struct Design {
-    topology: Option<Topology>,
-    objects: Option<Objects>,
-    plan: Option<Plan>,
-    problems: Vec<Problem>,
-    trouble: Option<Trouble>,
 }
 
 /// Looks at all of it.
@@ -67,15 +59,19 @@ pub(super) async fn observe(context: &Context, version: Version) -> Result<Scene
     };
     let design = match wanted {
         Wanted::Running => design(context, &version, &name, &namespace).await?,
-        _ => Design { topology: None, objects: None, plan: None, problems: Vec::new(), trouble: None },
+        _ => {
+            context.ahead.leave(&namespace, &name);
+            Design::default()
+        }
     };
-    let Design { topology, objects, plan, problems, mut trouble } = design;
-    let refused = wanted == Wanted::Running && (topology.is_none() || objects.is_none());
+    let Design { objects, plan, problems, mut trouble, beforehand } = design;
+    let refused = wanted == Wanted::Running && objects.is_none();
     let mut scene = Scene {
         observed: Observed {
             wanted,
             held: version.metadata.finalizers.iter().flatten().any(|it| it == FINALIZER),
             package: if refused { PackageState::Refused } else { PackageState::Fine },
+            compiling: matches!(beforehand, Beforehand::Waiting | Beforehand::UnderWay(_)),
             ..Observed::default()
         },
         plan: None,
@@ -84,7 +80,9 @@ pub(super) async fn observe(context: &Context, version: Version) -> Result<Scene
         there: Vec::new(),
         service: None,
         nodes: Vec::new(),
+        unread: Vec::new(),
         problems,
+        beforehand,
         trouble: None,
         published: None,
         version,
@@ -97,121 +95,6 @@ pub(super) async fn observe(context: &Context, version: Version) -> Result<Scene
     scene.trouble = trouble;
     publication(context, &mut scene).await?;
     Ok(scene)
-}
-
-/// Reads the package and renders its objects.
-async fn design(context: &Context, version: &Version, name: &str, namespace: &str) -> Result<Design, Failure> {
-    let refused = |reason, message: String, problems| Design {
-        topology: None,
-        objects: None,
-        plan: None,
-        problems,
-        trouble: Some(Trouble { reason, message: nodes::one_line(&message) }),
-    };
-    let reference: Reference = match version.spec.package.reference.parse() {
-        Ok(reference) => reference,
-        Err(error) => return Ok(refused("PackageInvalid", format!("{error}"), Vec::new())),
-    };
-    let runtime_id = context.options.runtime_id.as_deref().unwrap_or(namespace);
-    let packages = names::packages(runtime_id);
-    // The operator may reach those of others, whom this namespace has nothing to do with.
-    if let Reference::Nats { bucket, .. } = &reference
-        && *bucket != packages
-    {
-        let message = format!(
-            "packages of this namespace are in {packages}, not in {bucket}: krt push --runtime-id {runtime_id}"
-        );
-        return Ok(refused("PackageInvalid", message, Vec::new()));
-    }
-    let judged = match context.known.get(&reference).await {
-        Ok(judged) => judged,
-        Err(super::PackageError::Refused(why)) => return Ok(refused("PackageInvalid", why, Vec::new())),
-        Err(super::PackageError::Away(why)) => return Err(Failure::Package(why)),
-    };
-    let Some(topology) = judged.topology.clone() else {
-        let errors: Vec<&Problem> = judged.problems.iter().filter(|problem| problem.is_error()).collect();
-        let Some(first) = errors.first() else {
-            return Ok(refused("PackageInvalid", "the package cannot run".to_owned(), Vec::new()));
-        };
-        let more = if errors.len() > 1 { format!(" (and {} more)", errors.len() - 1) } else { String::new() };
-        let place =
-            if first.line > 0 { format!("{}:{}:{}", first.file, first.line, first.column) } else { first.file.clone() };
-        let reason = if first.code == "bad-component" { "ComponentRejected" } else { "ManifestInvalid" };
-        return Ok(refused(reason, format!("{place}: {}{more}", first.message), judged.problems.clone()));
-    };
-    if topology.version != name {
-        let message =
-            format!("the package is version {:?}: name the resource so, or take another package", topology.version);
-        return Ok(refused("WrongName", message, judged.problems.clone()));
-    }
-    let variables = match variables(version, &topology) {
-        Ok(variables) => variables,
-        Err(trouble) => return Ok(refused(trouble.reason, trouble.message, judged.problems.clone())),
-    };
-    let plan = plan(&topology, runtime_id);
-    let mut options = (context.options.place)(namespace, reference);
-    options.variables_revision = revision(context, namespace, version).await?;
-    options.variables = variables;
-    if let Some(image) = &version.spec.images.krt {
-        options.images.krt.clone_from(image);
-    }
-    let objects = render::render(&topology, &plan, &options);
-    Ok(Design {
-        topology: Some(topology),
-        objects: Some(objects),
-        plan: Some(plan),
-        problems: judged.problems.clone(),
-        trouble: None,
-    })
-}
-
-/// Values for all variables that the manifest names, and for no others.
-fn variables(version: &Version, topology: &Topology) -> Result<Vec<Variable>, Trouble> {
-    let declared = || topology.files.iter().chain(&topology.variables);
-    let mut variables: Vec<Variable> = Vec::new();
-    for entry in &version.spec.config {
-        if !declared().any(|name| *name == entry.name) {
-            let message =
-                format!("the manifest declares no configuration variable {:?}: remove it from spec.config", entry.name);
-            return Err(Trouble { reason: "ConfigInvalid", message });
-        }
-        let key = |key: &crate::cluster::crd::KeyRef| KeyRef { name: key.name.clone(), key: key.key.clone() };
-        let value = match (&entry.value, &entry.value_from) {
-            (Some(text), _) => render::Value::Text(text.clone()),
-            (None, Some(ValueSource { config_map_key_ref: Some(it), .. })) => render::Value::ConfigMap(key(it)),
-            (None, Some(ValueSource { secret_key_ref: Some(it), .. })) => render::Value::Secret(key(it)),
-            (None, _) => continue,
-        };
-        variables.retain(|variable| variable.name != entry.name);
-        variables.push(Variable { name: entry.name.clone(), value });
-    }
-    let missing: Vec<&str> =
-        declared().filter(|name| variables.iter().all(|it| it.name != **name)).map(String::as_str).collect();
-    if missing.is_empty() {
-        return Ok(variables);
-    }
-    let message = format!("no value for the configuration variables {}: give them in spec.config", missing.join(", "));
-    Err(Trouble { reason: "ConfigIncomplete", message })
-}
-
-/// Changes when a ConfigMap or Secret does that the configuration refers to. Their content is not read.
-async fn revision(context: &Context, namespace: &str, version: &Version) -> Result<Option<String>, Failure> {
-    let mut revisions = Vec::new();
-    for source in version.spec.config.iter().filter_map(|entry| entry.value_from.as_ref()) {
-        let found = match (&source.config_map_key_ref, &source.secret_key_ref) {
-            (Some(key), _) => {
-                let api: Api<PartialObjectMeta<ConfigMap>> = Api::namespaced(context.client.clone(), namespace);
-                api.get_opt(&key.name).await?.and_then(|it| it.metadata.resource_version)
-            }
-            (None, Some(key)) => {
-                let api: Api<PartialObjectMeta<Secret>> = Api::namespaced(context.client.clone(), namespace);
-                api.get_opt(&key.name).await?.and_then(|it| it.metadata.resource_version)
-            }
-            (None, None) => continue,
-        };
-        revisions.push(found.unwrap_or_default());
-    }
-    Ok((!revisions.is_empty()).then(|| revisions.join(",")))
 }
 
 /// Compares what is there with what is wanted.
@@ -229,7 +112,11 @@ async fn objects_of(context: &Context, scene: &mut Scene, objects: Option<Object
     let mut found = Vec::new();
     for sort in Sort::ALL {
         for object in sort.api(&context.client, &scene.namespace).list(&list).await?.items {
-            found.push(Found::new(sort, object).map_err(|error| Failure::Refused("Unreadable", error.to_string()))?);
+            let object = Found::new(sort, object).map_err(|error| Failure::Refused("Unreadable", error.to_string()))?;
+            // Whoever controls it looks after it, whatever its labels say.
+            if !object.is_of_another(&scene.version) {
+                found.push(object);
+            }
         }
     }
     for (sort, value) in wanted {
@@ -295,7 +182,10 @@ impl Scene {
         }
         if self.observed.bus_made && self.observed.ready {
             match unread(context, plan).await {
-                Ok(unread) => self.observed.bound = unread.is_empty(),
+                Ok(unread) => {
+                    self.observed.bound = unread.is_empty();
+                    self.unread = unread;
+                }
                 Err(failure) => {
                     trouble.get_or_insert(failure.trouble());
                     // What runs goes on to be shown as what it was.
@@ -321,9 +211,11 @@ async fn publication(context: &Context, scene: &mut Scene) -> Result<(), Failure
     let own = services.get_opt(&scene.name).await?;
     scene.observed.service = match (&own, &scene.service) {
         (None, _) => Door::Missing,
+        // In the way: it is said so by who would make ours.
+        (Some(live), Some(_)) if !is_ours(live, &scene.version) => Door::Missing,
         (Some(live), Some(wanted)) if !same_service(live, wanted, &scene.version) => Door::Off,
         // A Service of this name that is not the version's is not ours to remove.
-        (Some(live), None) if !is_ours(live, &scene.name) => Door::Missing,
+        (Some(live), None) if !is_ours(live, &scene.version) => Door::Missing,
         (Some(_), _) => Door::Open,
     };
     let active = services.get_opt(ACTIVE_ENTRYPOINT).await?;
@@ -378,8 +270,13 @@ pub(super) fn leads_to(service: &Service, version: &str) -> bool {
     selector.and_then(|it| it.get("version-name")).is_some_and(|it| *it == names::entrypoint_deployment(version))
 }
 
-fn is_ours(service: &Service, version: &str) -> bool {
-    leads_to(service, version)
+/// Whether a Service of the version's name is its own, or one that was made for it and that nobody looks after.
+pub(super) fn is_ours(service: &Service, version: &Version) -> bool {
+    let controller = service.metadata.owner_references.iter().flatten().find(|owner| owner.controller == Some(true));
+    match controller {
+        Some(owner) => Some(&owner.uid) == version.metadata.uid.as_ref(),
+        None => leads_to(service, version.metadata.name.as_deref().unwrap_or_default()),
+    }
 }
 
 fn same_service(live: &Service, wanted: &Service, owner: &Version) -> bool {

@@ -6,7 +6,7 @@ use krt::problem::Problem;
 
 use super::decide::{Door, Observed, Step, Wanted};
 use super::nodes::one_line;
-use crate::cluster::crd::{NodeStatus, Phase, ProblemStatus, Said, State, Version, VersionStatus, set};
+use crate::cluster::crd::{CompiledRecord, NodeStatus, Phase, ProblemStatus, Said, State, Version, VersionStatus, set};
 
 /// Problems that are told: the first hundred are enough to begin with, and an object has bounds.
 const PROBLEMS: usize = 100;
@@ -20,12 +20,33 @@ pub(super) struct Trouble {
     pub(super) message: String,
 }
 
+/// What is known of components that are compiled beforehand.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Beforehand {
+    /// Nobody asks now: it does not run, or what it is to be is not known.
+    #[default]
+    Unasked,
+    /// The version has none.
+    Nothing,
+    /// Other packages are before it.
+    Waiting,
+    /// These are being compiled.
+    UnderWay(Vec<String>),
+    /// All are.
+    Done(CompiledRecord),
+    /// They are not, for this reason.
+    Not(String),
+}
+
 /// What is told of.
 pub(super) struct Told<'a> {
     pub(super) observed: &'a Observed,
     pub(super) step: Step,
     pub(super) nodes: Vec<NodeStatus>,
+    /// Durables that native nodes should read and do not.
+    pub(super) unread: &'a [String],
     pub(super) problems: &'a [Problem],
+    pub(super) beforehand: &'a Beforehand,
     /// What went wrong, nodes apart.
     pub(super) trouble: Option<Trouble>,
     /// Who is published in the namespace.
@@ -34,7 +55,7 @@ pub(super) struct Told<'a> {
 
 /// The status, given the one before.
 pub(super) fn status(version: &Version, told: Told<'_>, now: Timestamp) -> VersionStatus {
-    let Told { observed, step, nodes, problems, trouble, published } = told;
+    let Told { observed, step, nodes, unread, problems, beforehand, trouble, published } = told;
     let mut status = version.status.clone().unwrap_or_default();
     let name = version.metadata.name.as_deref().unwrap_or_default();
     let generation = version.metadata.generation;
@@ -45,12 +66,30 @@ pub(super) fn status(version: &Version, told: Told<'_>, now: Timestamp) -> Versi
     let ready = nodes.iter().filter(|node| node.ready >= node.replicas).count();
     status.ready = if nodes.is_empty() { String::new() } else { format!("{ready}/{}", nodes.len()) };
     let trouble = trouble.or_else(|| of_nodes(&nodes));
-    let waiting = waiting(step, observed, &nodes);
+    let waiting = match step {
+        Step::AwaitCompiled => Some(compiling(beforehand)),
+        Step::AwaitBound => Some(one_line(&format!("waiting until native nodes read: {}", unread.join(", ")))),
+        step => waiting(step, observed, &nodes),
+    };
     status.nodes = nodes;
     let is_published = published == Some(name);
     status.phase = phase(observed, trouble.is_some(), is_published);
     let mut say =
         |kind, is, reason: &str, message: &str| set(&mut status, now, generation, Said { kind, is, reason, message });
+    match beforehand {
+        Beforehand::Unasked => {}
+        Beforehand::Nothing => say("Compiled", Some(true), "Nothing", "it has no components"),
+        Beforehand::Waiting => say("Compiled", None, "Waiting", "another package is being compiled"),
+        Beforehand::UnderWay(all) => say("Compiled", None, "UnderWay", &one_line(&all.join(", "))),
+        Beforehand::Done(record) => {
+            let message = format!("{} beforehand: pods take them as they are", components(record.components.len()));
+            say("Compiled", Some(true), "Compiled", &message);
+        }
+        Beforehand::Not(why) => {
+            let message = one_line(&format!("pods compile for themselves: {why}"));
+            say("Compiled", Some(false), "LeftToPods", &message);
+        }
+    }
     match (observed.bus_made, observed.bus_touched) {
         (true, _) => say("Provisioned", Some(true), "Applied", "streams, durables and buckets are as planned"),
         (false, true) => {
@@ -78,6 +117,9 @@ pub(super) fn status(version: &Version, told: Told<'_>, now: Timestamp) -> Versi
     match &trouble {
         Some(Trouble { reason, message }) => say("Degraded", Some(true), reason, message),
         None => say("Degraded", Some(false), "AsWanted", "nothing is known to be wrong"),
+    }
+    if let Beforehand::Done(record) = beforehand {
+        status.compiled = Some(record.clone());
     }
     status.message = trouble.map(|trouble| trouble.message).or(waiting).unwrap_or_default();
     status
@@ -131,7 +173,6 @@ fn waiting(step: Step, observed: &Observed, nodes: &[NodeStatus]) -> Option<Stri
         Step::Hold | Step::Provision => "making streams, durables and buckets".to_owned(),
         Step::Apply => "making what its pods need".to_owned(),
         Step::AwaitReady => missing(),
-        Step::AwaitBound => "waiting until all nodes read their subjects".to_owned(),
         Step::Expose | Step::Publish => "making its Service".to_owned(),
         Step::Hide | Step::RemoveEntrypoint | Step::AwaitEntrypointGone => {
             format!("waiting until the entrypoint has answered what it has: {} pods", observed.entrypoint.pods)
@@ -140,9 +181,20 @@ fn waiting(step: Step, observed: &Observed, nodes: &[NodeStatus]) -> Option<Stri
             format!("waiting until the nodes have finished what they have: {} pods", observed.nodes.pods)
         }
         Step::Deprovision | Step::RemoveRest | Step::Release => "removing what it has on the bus".to_owned(),
-        Step::Refuse | Step::Rest => return None,
+        Step::AwaitCompiled | Step::AwaitBound | Step::Refuse | Step::Rest => return None,
     };
     Some(text)
+}
+
+fn compiling(beforehand: &Beforehand) -> String {
+    match beforehand {
+        Beforehand::UnderWay(all) => format!("compiling {}", components(all.len())),
+        _ => "waiting until another package is compiled".to_owned(),
+    }
+}
+
+fn components(count: usize) -> String {
+    if count == 1 { "1 component".to_owned() } else { format!("{count} components") }
 }
 
 fn problem(problem: &Problem) -> ProblemStatus {
@@ -165,7 +217,17 @@ mod tests {
     use crate::cluster::crd::{VersionSpec, condition};
 
     fn told(observed: &Observed, step: Step) -> Told<'_> {
-        Told { observed, step, nodes: Vec::new(), problems: &[], trouble: None, published: None }
+        let beforehand = &Beforehand::Unasked;
+        Told {
+            observed,
+            step,
+            nodes: Vec::new(),
+            unread: &[],
+            problems: &[],
+            beforehand,
+            trouble: None,
+            published: None,
+        }
     }
 
     fn version(state: State) -> Version {
