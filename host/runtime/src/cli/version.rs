@@ -15,7 +15,7 @@ use super::cluster::Place;
 use super::variables::assignment;
 use super::{Globals, Output, logging, print};
 use crate::artifact::Reference;
-use crate::cluster::crd::{ConfigEntry, KeyRef, Phase, State, ValueSource, Version, condition};
+use crate::cluster::crd::{ConfigEntry, KeyRef, Phase, State, ValueSource, Version};
 use crate::cluster::logs::{LogLine, LogOptions, logs as read_logs};
 use crate::cluster::versions::{Next, Versions};
 
@@ -287,7 +287,9 @@ pub(super) fn rollback(args: RollbackArgs, globals: &Globals) -> anyhow::Result<
             Some(name) => name,
             None => {
                 let all = versions.list().await?;
-                displaced(&all).context("no version was displaced: name the one to publish")?.to_owned()
+                let last = displaced(&all).max_by_key(|version| asked_for(version));
+                let name = last.and_then(|version| version.metadata.name.clone());
+                name.context("no version was displaced: name the one to publish")?
             }
         };
         publish_one(&versions, &name, args.waiting, globals).await
@@ -387,8 +389,8 @@ fn want(target: &Target, state: State, globals: &Globals) -> anyhow::Result<Exit
 }
 
 async fn publish_one(versions: &Versions, name: &str, waiting: Waiting, globals: &Globals) -> anyhow::Result<ExitCode> {
-    let version = versions.get(name).await?;
-    if is_displaced(&version) {
+    let all = versions.list().await?;
+    if displaced(&all).any(|version| version.metadata.name.as_deref() == Some(name)) {
         // It has been asked for before, and another after it: it is to be asked for anew.
         versions.want(name, State::Started).await?;
         wait(versions, name, Goal::NotAskedFor, waiting.patience().or(Some(Duration::from_secs(30))), globals).await?;
@@ -397,24 +399,64 @@ async fn publish_one(versions: &Versions, name: &str, waiting: Waiting, globals:
     wait(versions, name, Goal::Settled, waiting.patience(), globals).await
 }
 
-fn is_displaced(version: &Version) -> bool {
-    let status = version.status.as_ref().filter(|status| status.phase != Phase::Published);
-    version.spec.state == State::Published
-        && status.is_some_and(|status| condition(status, "Published").is_some_and(|it| it.reason == "Displaced"))
+/// The versions that were to be published before the one that is.
+///
+/// What they say of themselves may be from before the switch: the operator comes to them after the published one.
+fn displaced(all: &[Version]) -> impl Iterator<Item = &Version> {
+    let is_published = |version: &&Version| version.status.as_ref().is_some_and(|it| it.phase == Phase::Published);
+    let published = all.iter().filter(is_published).max_by_key(|version| asked_for(version));
+    all.iter().filter(move |version| {
+        let before =
+            |other: &Version| other.metadata.name != version.metadata.name && asked_for(version) <= asked_for(other);
+        version.spec.state == State::Published && asked_for(version).is_some() && published.is_some_and(before)
+    })
 }
 
-/// The version that was published last of those that are not any more.
-fn displaced(all: &[Version]) -> Option<&str> {
-    let since = |version: &Version| {
-        let published = condition(version.status.as_ref()?, "Published")?;
-        Some(published.last_transition_time.0)
-    };
-    let last = all.iter().filter(|version| is_displaced(version)).max_by_key(|version| since(version))?;
-    last.metadata.name.as_deref()
+/// When it was asked to be published.
+fn asked_for(version: &Version) -> Option<impl Ord> {
+    version.status.as_ref()?.publish_requested.as_ref().map(|at| at.0)
 }
 
 fn block_on(globals: &Globals, work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
     logging::install(globals, false);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("starting a thread")?;
     runtime.block_on(work)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Versions by name, state, phase and the second at which they were asked to be published.
+    fn versions(all: &[(&str, &str, &str, Option<u8>)]) -> Vec<Version> {
+        let version = |(name, state, phase, second): &(&str, &str, &str, Option<u8>)| {
+            let asked = second.map(|second| format!("2026-01-01T00:00:{second:02}Z"));
+            let version = json!({
+                "apiVersion": "krt.konstellation.io/v1alpha1", "kind": "Version", "metadata": { "name": name },
+                "spec": { "package": { "ref": "nats://a/b" }, "state": state },
+                "status": { "phase": phase, "publishRequested": asked },
+            });
+            serde_json::from_value(version).unwrap()
+        };
+        all.iter().map(version).collect()
+    }
+
+    fn names(all: &[(&str, &str, &str, Option<u8>)]) -> Vec<String> {
+        displaced(&versions(all)).filter_map(|version| version.metadata.name.clone()).collect()
+    }
+
+    #[test]
+    fn a_version_is_displaced_by_one_that_was_asked_for_later_and_is_published() {
+        let after = [("v1", "Published", "Started", Some(1)), ("v2", "Published", "Published", Some(2))];
+        assert_eq!(names(&after), ["v1"]);
+        let still_said_so = [("v1", "Published", "Published", Some(1)), ("v2", "Published", "Published", Some(2))];
+        assert_eq!(names(&still_said_so), ["v1"], "what it says of itself is from before");
+    }
+
+    #[test]
+    fn a_version_that_is_published_while_another_comes_up_is_not_displaced() {
+        assert!(names(&[("v1", "Published", "Published", Some(1)), ("v2", "Published", "Failed", Some(2))]).is_empty());
+        assert!(names(&[("v1", "Started", "Started", None), ("v2", "Published", "Published", Some(2))]).is_empty());
+        assert!(names(&[("v1", "Published", "Started", Some(1))]).is_empty());
+    }
 }
