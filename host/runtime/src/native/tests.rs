@@ -266,12 +266,13 @@ async fn a_program_that_is_not_there_is_tried_again_and_stops_at_once() {
 async fn a_process_that_lives_and_no_longer_reads_is_started_anew() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("starts");
-    // Not yet, then for a while, then no more.
-    let looks = vec![false, false, false, true, true, false];
-    let recorder = Arc::new(Recorder(Mutex::default(), Mutex::new(looks)));
+    let recorder = Arc::new(Recorder::default());
     let stop = CancellationToken::new();
     let script = format!("echo $$ >> {}; exec sleep 1000", file.display());
     let supervisor = supervise(options(&script, 1, &recorder), &stop).unwrap();
+    // Not yet, for as long as it takes to start; then for a while, then no more.
+    lines(&file, 1).await;
+    *recorder.1.lock().unwrap() = vec![true, true, false];
     let pids = lines(&file, 2).await;
     assert!(!is_alive(&pids[0]) && is_alive(&pids[1]));
     stop.cancel();
