@@ -184,6 +184,16 @@ impl Cluster {
         client(&self.kubeconfig).await
     }
 
+    /// Where the API server listens.
+    ///
+    /// # Panics
+    /// When the kubeconfig does not say so.
+    pub fn port(&self) -> u16 {
+        let cluster = self.kubeconfig.clusters.first().and_then(|it| it.cluster.as_ref());
+        let server = cluster.and_then(|it| it.server.as_deref()).expect("a server");
+        server.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port")
+    }
+
     /// Path of a kubeconfig whose bearer may do everything.
     pub fn kubeconfig(&self) -> PathBuf {
         self.folder.path().join("admin.kubeconfig")

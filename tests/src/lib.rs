@@ -18,6 +18,7 @@ pub mod nats;
 pub mod offered;
 pub mod process;
 pub mod registry;
+pub mod relay;
 pub mod running;
 pub mod web;
 pub mod writer;

@@ -35,6 +35,8 @@ pub enum Fate {
     CrashLoop,
     /// They run and never become ready.
     NotReady,
+    /// They have run to their end, with this exit code.
+    Ended(i32),
 }
 
 /// What the kubelet is to do. Fates and holds are looked up by namespace and the beginning of a pod's name.
@@ -44,6 +46,8 @@ pub(super) struct Orders {
     held: Vec<(String, String)>,
     /// What pods said.
     pub(super) words: Vec<Word>,
+    /// How often connections were cut.
+    pub(super) cuts: u64,
     /// Pods that are gone: they say nothing any more.
     pub(super) gone: BTreeSet<(String, String)>,
     /// Rises with every change.
@@ -80,9 +84,22 @@ impl Kubelet {
 
     /// Pods whose name begins so say this from now on, as if all of them had said it at this moment.
     pub fn say(&self, namespace: &str, pods: &str, text: &[u8]) {
+        self.hear(namespace, pods, text, 0);
+    }
+
+    /// The same, while whoever listens to any pod is cut off: of those to these, in the midst of what they say.
+    pub fn say_and_cut(&self, namespace: &str, pods: &str, text: &[u8]) {
+        self.hear(namespace, pods, text, 1);
+    }
+
+    fn hear(&self, namespace: &str, pods: &str, text: &[u8], cuts: u64) {
         let word =
             Word { namespace: namespace.to_owned(), pods: pods.to_owned(), at: Timestamp::now(), text: text.to_vec() };
-        self.orders.lock().unwrap_or_else(PoisonError::into_inner).words.push(word);
+        {
+            let mut orders = self.orders.lock().unwrap_or_else(PoisonError::into_inner);
+            orders.words.push(word);
+            orders.cuts += cuts;
+        }
         self.heard.send_replace(());
     }
 
@@ -253,6 +270,11 @@ fn status(pod: &Pod, fate: Fate) -> Value {
         let image = container.image.as_deref().unwrap_or_default();
         let (state, last, restarts) = match fate {
             Fate::Ready | Fate::NotReady => (running.clone(), json!({}), 0),
+            Fate::Ended(code) => {
+                let reason = if code == 0 { "Completed" } else { "Error" };
+                let ended = json!({ "exitCode": code, "reason": reason, "startedAt": now, "finishedAt": now });
+                (json!({ "terminated": ended }), json!({}), 0)
+            }
             Fate::ImagePull => {
                 let message = format!("Back-off pulling image \"{image}\": not found");
                 (json!({ "waiting": { "reason": "ImagePullBackOff", "message": message } }), json!({}), 0)
@@ -275,7 +297,12 @@ fn status(pod: &Pod, fate: Fate) -> Value {
     let ready = if fate == Fate::Ready { "True" } else { "False" };
     let condition = |kind: &str, status: &str| json!({ "type": kind, "status": status, "lastTransitionTime": now });
     json!({
-        "phase": if fate == Fate::ImagePull { "Pending" } else { "Running" },
+        "phase": match fate {
+            Fate::ImagePull => "Pending",
+            Fate::Ended(0) => "Succeeded",
+            Fate::Ended(_) => "Failed",
+            Fate::Ready | Fate::NotReady | Fate::CrashLoop => "Running",
+        },
         "startTime": now,
         "podIP": "10.244.0.9",
         "podIPs": [{ "ip": "10.244.0.9" }],

@@ -83,6 +83,7 @@ async fn answer(
         b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n";
     stream.write_all(begin).await?;
     let look = || orders.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let cuts = look().cuts;
     let mut told = 0;
     loop {
         let orders = look();
@@ -97,12 +98,22 @@ async fn answer(
             let mut line = if wanted.timestamps { format!("{} ", word.at).into_bytes() } else { Vec::new() };
             line.extend_from_slice(&word.text);
             line.push(b'\n');
+            let is_cut = orders.cuts > cuts;
+            if is_cut {
+                line.truncate(line.len() - word.text.len() / 2);
+            }
             stream.write_all(format!("{:x}\r\n", line.len()).as_bytes()).await?;
             stream.write_all(&line).await?;
             stream.write_all(b"\r\n").await?;
+            if is_cut {
+                break;
+            }
         }
         told = words.len();
         stream.flush().await?;
+        if orders.cuts > cuts {
+            return Ok(());
+        }
         if !wanted.follow || orders.gone.contains(&(wanted.namespace.clone(), wanted.pod.clone())) {
             stream.write_all(b"0\r\n\r\n").await?;
             return stream.shutdown().await;

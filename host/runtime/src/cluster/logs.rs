@@ -1,17 +1,19 @@
 //! What the pods of a version log: of those that are there, and, when it is followed, of those that come. Bounded by line; a
 //! pod whose log cannot be had does not keep the others from being shown.
 
+mod on;
+
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::{AsyncBufRead, AsyncBufReadExt as _, StreamExt as _};
-use k8s_openapi::api::core::v1::{ContainerStatus, Pod};
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::api::core::v1::{ContainerStatus, Pod, PodStatus};
 use kube::api::{Api, ListParams, LogParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
+use self::on::keep_reading;
 use super::versions::{Next, Versions, VersionsError};
 
 /// Bytes of a line that are shown; the rest of a longer one is left out.
@@ -19,9 +21,6 @@ const MAX_LINE: usize = 256 << 10;
 
 /// Lines on their way from pods to who reads them.
 const ON_THE_WAY: usize = 256;
-
-/// Between attempts to go on with a log that broke off.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// One line of a pod's log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +94,9 @@ pub async fn logs(
         if let Err(error) = read(&versions.pods, &source, &params(&source, options), &mut see).await {
             match error {
                 Broken::Enough => return Ok(()),
-                Broken::Off(why) => tracing::warn!(pod = source.pod, "no log, or not all of it: {why}"),
+                Broken::Off(why) | Broken::Refused(why) => {
+                    tracing::warn!(pod = source.pod, "no log, or not all of it: {why}");
+                }
             }
         }
     }
@@ -121,7 +122,8 @@ async fn follow(
     let mut read: BTreeSet<(String, String, String)> = BTreeSet::new();
     let mut begin = |source: Source, options: LogOptions| {
         if read.insert((source.pod.clone(), source.container.clone(), source.id.clone())) {
-            readers.spawn(keep_reading(versions.pods.clone(), source, options, lines.clone()));
+            let params = params(&source, &options);
+            readers.spawn(keep_reading(versions.pods.clone(), source, params, lines.clone()));
         }
     };
     for source in there {
@@ -160,59 +162,14 @@ async fn follow(
     Ok(())
 }
 
-/// Reads a container's log to its end, going on where it broke off.
-async fn keep_reading(pods: Api<Pod>, source: Source, options: LogOptions, lines: mpsc::Sender<LogLine>) {
-    let mut params = LogParams { timestamps: true, ..params(&source, &options) };
-    let mut last: Option<Timestamp> = None;
-    loop {
-        let broken = read_on(&pods, &source, &params, &mut last, &lines).await.err();
-        if matches!(broken, Some(Broken::Enough)) {
-            return;
-        }
-        // It also ends when the connection does.
-        if let Ok(pod) = pods.get_opt(&source.pod).await
-            && !pod.is_some_and(|pod| is_running(&pod, &source))
-        {
-            return;
-        }
-        if let Some(Broken::Off(why)) = broken {
-            tracing::warn!(pod = source.pod, "its log broke off, and is asked for anew: {why}");
-        }
-        if last.is_some() {
-            params = LogParams { since_time: last, since_seconds: None, tail_lines: None, ..params };
-        }
-        tokio::time::sleep(PAUSE).await;
-    }
-}
-
-/// Sends the lines of a log after `last`, which moves on with them.
-async fn read_on(
-    pods: &Api<Pod>,
-    source: &Source,
-    params: &LogParams,
-    last: &mut Option<Timestamp>,
-    lines: &mpsc::Sender<LogLine>,
-) -> Result<(), Broken> {
-    let mut stream = open(pods, source, params).await?;
-    let before = *last;
-    while let Some(line) = line(&mut stream).await? {
-        let (time, text) = timed(&line);
-        // Asked anew, the server begins with the whole second.
-        if time.is_some_and(|time| before.is_some_and(|before| time <= before)) {
-            continue;
-        }
-        *last = time.or(*last);
-        lines.send(source.line(text.to_owned())).await.map_err(|_| Broken::Enough)?;
-    }
-    Ok(())
-}
-
 /// Why a log is not read any further.
 enum Broken {
     /// Nobody wants more.
     Enough,
-    /// The cluster does not have it, or the connection broke.
+    /// The connection broke, or somebody on the way is away.
     Off(String),
+    /// The cluster does not have it.
+    Refused(String),
 }
 
 impl From<std::io::Error> for Broken {
@@ -236,7 +193,7 @@ async fn read(
     see: &mut impl FnMut(LogLine) -> Next,
 ) -> Result<(), Broken> {
     let mut stream = open(pods, source, params).await?;
-    while let Some(text) = line(&mut stream).await? {
+    while let Some(Line { text, .. }) = line(&mut stream).await? {
         if see(source.line(text)) == Next::Enough {
             return Err(Broken::Enough);
         }
@@ -249,18 +206,27 @@ type Stream = std::pin::Pin<Box<dyn AsyncBufRead + Send>>;
 async fn open(pods: &Api<Pod>, source: &Source, params: &LogParams) -> Result<Stream, Broken> {
     match pods.log_stream(&source.pod, params).await {
         Ok(stream) => Ok(Box::pin(stream)),
+        Err(kube::Error::Api(status)) if status.code < 500 => Err(Broken::Refused(status.message.clone())),
         Err(kube::Error::Api(status)) => Err(Broken::Off(status.message.clone())),
         Err(error) => Err(Broken::Off(error.to_string())),
     }
 }
 
-/// The next line, without its end; none after the last. What is over [`MAX_LINE`] is read and left out.
-async fn line(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Option<String>> {
+/// What is between two ends of lines.
+#[derive(Debug, PartialEq, Eq)]
+struct Line {
+    text: String,
+    /// Whether its end has been read, too.
+    whole: bool,
+}
+
+/// The next line; none after the last. What is over [`MAX_LINE`] is read and left out.
+async fn line(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Option<Line>> {
     let mut line = Vec::new();
     loop {
         let piece = from.fill_buf().await?;
         if piece.is_empty() {
-            return Ok((!line.is_empty()).then(|| text(&line)));
+            return Ok((!line.is_empty()).then(|| Line { text: text(&line), whole: false }));
         }
         let end = piece.iter().position(|&byte| byte == b'\n');
         let words = &piece[..end.unwrap_or(piece.len())];
@@ -268,22 +234,13 @@ async fn line(from: &mut (impl AsyncBufRead + Unpin)) -> std::io::Result<Option<
         let read = end.map_or(piece.len(), |end| end + 1);
         from.consume_unpin(read);
         if end.is_some() {
-            return Ok(Some(text(&line)));
+            return Ok(Some(Line { text: text(&line), whole: true }));
         }
     }
 }
 
 fn text(line: &[u8]) -> String {
     String::from_utf8_lossy(line.strip_suffix(b"\r").unwrap_or(line)).into_owned()
-}
-
-/// The time that the cluster has put before a line.
-fn timed(line: &str) -> (Option<Timestamp>, &str) {
-    let Some((time, text)) = line.split_once(' ') else { return (line.parse().ok(), "") };
-    match time.parse() {
-        Ok(time) => (Some(time), text),
-        Err(_) => (None, line),
-    }
 }
 
 fn params(source: &Source, options: &LogOptions) -> LogParams {
@@ -304,7 +261,6 @@ fn begun(pod: &Pod, options: &LogOptions) -> Vec<Source> {
     if options.node.as_ref().is_some_and(|wanted| !is_wanted(&node, wanted)) {
         return Vec::new();
     }
-    let statuses = status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
     let has_log = |it: &&ContainerStatus| {
         if options.previous {
             return it.restart_count > 0;
@@ -319,19 +275,12 @@ fn begun(pod: &Pod, options: &LogOptions) -> Vec<Source> {
         container: it.name.clone(),
         id: it.container_id.clone().unwrap_or_default(),
     };
-    statuses.filter(has_log).map(source).collect()
+    statuses(status).filter(has_log).map(source).collect()
 }
 
-/// Whether it is still this container that runs in the pod.
-fn is_running(pod: &Pod, source: &Source) -> bool {
-    let Some(status) = &pod.status else { return false };
-    let mut statuses =
-        status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten());
-    statuses.any(|it| {
-        it.name == source.container
-            && it.container_id.as_deref().unwrap_or_default() == source.id
-            && it.state.as_ref().is_some_and(|state| state.running.is_some())
-    })
+/// Of all containers of a pod, those first that prepare its work.
+fn statuses(status: &PodStatus) -> impl Iterator<Item = &ContainerStatus> {
+    status.init_container_statuses.iter().flatten().chain(status.container_statuses.iter().flatten())
 }
 
 fn is_wanted(node: &str, wanted: &str) -> bool {
@@ -355,7 +304,7 @@ mod tests {
         let mut from = futures::io::BufReader::with_capacity(7, bytes);
         let mut lines = Vec::new();
         while let Some(next) = line(&mut from).await.unwrap() {
-            lines.push(next);
+            lines.push(next.text);
         }
         lines
     }
@@ -367,14 +316,6 @@ mod tests {
         let long = [vec![b'a'; MAX_LINE + 1000], b"\nnext\n".to_vec()].concat();
         let read = lines(&long).await;
         assert_eq!((read[0].len(), read[1].as_str(), read.len()), (MAX_LINE, "next", 2));
-    }
-
-    #[test]
-    fn the_time_before_a_line_is_the_clusters() {
-        let (time, text) = timed("2026-01-02T03:04:05.000000006Z it says  this");
-        assert_eq!((time.unwrap().subsec_nanosecond(), text), (6, "it says  this"));
-        assert_eq!(timed("2026-01-02T03:04:05Z").1, "");
-        assert_eq!(timed("no time"), (None, "no time"));
     }
 
     #[test]
