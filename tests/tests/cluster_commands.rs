@@ -1,25 +1,14 @@
 //! What a user of a cluster types, from `krt push` to `krt delete`, on a real control plane with the operator and a real NATS.
 
+use std::path::Path;
 use std::process::Command;
 
 use e2e::cluster::ground::{Ground, Sample};
 use e2e::command::{Ran, ran};
 use e2e::krt_binary;
-use krt_host::cluster::crd::{Phase, State};
+use e2e::relay::Relay;
+use krt_host::cluster::crd::{Phase, State, condition};
 use serde_json::Value;
-
-/// Pushes a sample's folder into the store of the namespace's runtime; its reference.
-fn push(ground: &Ground, sample: &Sample) -> String {
-    let folder = sample.folder();
-    let output = Command::new(krt_binary())
-        .args(["push", "--output", "json", "--runtime-id", &ground.space.name, "--nats", &ground.nats.url()])
-        .arg(folder.path())
-        .output()
-        .expect("krt starts");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    let pushed: Value = serde_json::from_slice(&output.stdout).expect("JSON");
-    pushed["ref"].as_str().expect("a reference").to_owned()
-}
 
 #[track_caller]
 fn done(said: Ran) -> Ran {
@@ -41,7 +30,7 @@ fn refused(said: &Ran, texts: &[&str]) {
 async fn a_version_is_pushed_deployed_published_rolled_back_and_deleted_by_commands() {
     let Some(ground) = Ground::new("commands").await else { return };
     let _operator = ground.operator();
-    let first = push(&ground, &Sample::named("v1"));
+    let first = ground.krt_push(&Sample::named("v1"));
     done(ground.krt(&["deploy", "v1", &first]));
     assert_eq!(ground.phase("v1", Phase::Stopped).await.phase, Phase::Stopped);
     let started = done(ground.krt(&["start", "v1"]));
@@ -54,7 +43,7 @@ async fn a_version_is_pushed_deployed_published_rolled_back_and_deleted_by_comma
 
     done(ground.krt(&["publish", "v1"]));
     assert_eq!(ground.leads("active-entrypoint").await.as_deref(), Some("v1"));
-    let second = push(&ground, &Sample::named("v2"));
+    let second = ground.krt_push(&Sample::named("v2"));
     done(ground.krt(&["deploy", "v2", &second, "--publish"]));
     assert_eq!(ground.leads("active-entrypoint").await.as_deref(), Some("v2"));
 
@@ -87,7 +76,7 @@ async fn a_value_is_set_by_a_command_and_what_cannot_be_done_is_said() {
     refused(&ground.krt(&["deploy", "v1", "oci://127.0.0.1:1/v1:latest"]), &["may come to mean another package"]);
 
     let sample = Sample { more: "config:\n  variables: [LEVEL]\n".to_owned(), ..Sample::named("v1") };
-    let reference = push(&ground, &sample);
+    let reference = ground.krt_push(&sample);
     let incomplete = ground.krt(&["deploy", "v1", &reference, "--start", "--timeout", "60"]);
     refused(&incomplete, &["LEVEL"]);
     done(ground.krt(&["config", "set", "v1", "LEVEL=debug"]));
@@ -102,14 +91,58 @@ async fn a_value_is_set_by_a_command_and_what_cannot_be_done_is_said() {
     refused(&ground.krt(&["start", "v1", "--context", "none"]), &["none"]);
 }
 
-/// `krt logs` that follows; its lines.
-fn following(ground: &Ground, arguments: &[&str]) -> (std::process::Child, impl Iterator<Item = String> + use<>) {
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_version_whose_nats_is_gone_for_good_goes_by_force_and_what_is_left_is_said() {
+    let Some(mut ground) = Ground::new("force").await else { return };
+    let _operator = ground.operator();
+    ground.deploy("v1", State::Started).await;
+    ground.phase("v1", Phase::Started).await;
+    ground.server().kill();
+    done(ground.krt(&["delete", "v1", "--no-wait"]));
+    // Its pods are gone, and that is how far it comes.
+    let waiting = ground.until("v1", |status| status.message.contains("krt delete v1 --force")).await;
+    assert_eq!(condition(&waiting, "Degraded").map(|it| it.reason.as_str()), Some("BusAway"), "{waiting:?}");
+    let said = ground.krt(&["delete", "v1", "--timeout", "2"]);
+    refused(&said, &["v1 is not gone after 2 s", "NATS", "krt delete v1 --force lets it go"]);
+    let forced = done(ground.krt(&["delete", "v1", "--force"]));
+    let stream = format!("{}_v1_Ask", ground.space.name);
+    for text in ["left on NATS: streams ", &stream, "krt deprovision"] {
+        assert!(forced.stderr.contains(text), "{text:?} is not in {forced:?}");
+    }
+    assert_eq!(ground.objects(), [""; 0]);
+    assert!(ground.versions().get_opt("v1").await.expect("an answer").is_none());
+
+    // It came back after all.
+    ground.server().restart();
+    assert!(ground.streams().await.contains(&stream));
+    let folder = Sample::named("v1").folder();
+    let removed = ran(Command::new(krt_binary())
+        .args(["deprovision", "--key-value", "--dead-letters", "--runtime-id", &ground.space.name])
+        .args(["--nats", &ground.nats.url()])
+        .arg(folder.path()));
+    done(removed);
+    assert_eq!(ground.streams().await, [""; 0]);
+
+    // Where nobody is in its way, force takes nothing from what is done otherwise.
+    ground.deploy("v2", State::Started).await;
+    ground.phase("v2", Phase::Started).await;
+    let forced = done(ground.krt(&["delete", "--all", "--force"]));
+    assert!(!forced.stderr.contains("left on NATS"), "{forced:?}");
+    assert_eq!((ground.objects(), ground.streams().await), (Vec::new(), Vec::new()));
+}
+
+/// `krt logs` that follows, as who has this kubeconfig; its lines.
+fn following(
+    ground: &Ground,
+    kubeconfig: &Path,
+    arguments: &[&str],
+) -> (std::process::Child, impl Iterator<Item = String> + use<>) {
     use std::io::BufRead as _;
     let mut child = Command::new(krt_binary())
         .args(["logs", "v1", "-f"])
         .args(arguments)
         .arg("--kubeconfig")
-        .arg(ground.space.cluster.kubeconfig())
+        .arg(kubeconfig)
         .args(["-n", &ground.space.name])
         .stdout(std::process::Stdio::piped())
         .spawn()
@@ -150,7 +183,8 @@ async fn logs_are_of_the_nodes_asked_for_and_followed_over_pods_that_go_and_come
     .expect("JSON");
     assert!(json["pod"].as_str().expect("a pod").starts_with("v1-go-etl-"), "{json}");
 
-    let (mut child, mut lines) = following(&ground, &["--node", "etl", "--tail", "1"]);
+    let (mut child, mut lines) =
+        following(&ground, &ground.space.cluster.kubeconfig(), &["--node", "etl", "--tail", "1"]);
     assert_eq!(lines.next().as_deref(), Some("go/etl  etl of two \u{fffd}"));
     kubelet.say(&name, "v1-go-exitpoint", b"not asked for");
     kubelet.say(&name, "v1-go-etl", b"three");
@@ -163,6 +197,39 @@ async fn logs_are_of_the_nodes_asked_for_and_followed_over_pods_that_go_and_come
     assert_eq!(again, ["go/etl  etl of one", "go/etl  etl of two \u{fffd}", "go/etl  three", "go/etl  four"]);
     ground.delete("v1").await;
     assert_eq!(lines.next(), None, "it ends with the version");
+    assert!(child.wait().expect("a status").success());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn logs_go_on_over_connections_that_break_and_no_line_is_lost_or_shown_twice() {
+    let Some(ground) = Ground::new("broken").await else { return };
+    let (cluster, name) = (&ground.space.cluster, ground.space.name.as_str());
+    let _operator = ground.operator();
+    ground.deploy("v1", State::Started).await;
+    ground.phase("v1", Phase::Started).await;
+    let relay = Relay::to(cluster.port());
+    let text = std::fs::read_to_string(cluster.kubeconfig()).expect("a kubeconfig");
+    let over_relay = cluster.kubeconfig().with_file_name("relay.kubeconfig");
+    let text = text.replace(&format!(":{}", cluster.port()), &format!(":{}", relay.port()));
+    std::fs::write(&over_relay, text).expect("written");
+    let (mut child, mut lines) = following(&ground, &over_relay, &["--node", "etl"]);
+    let mut expect = |text: &str| assert_eq!(lines.next().as_deref(), Some(format!("go/etl  {text}").as_str()));
+    let say = |text: &str| cluster.kubelet.say(name, "v1-go-etl", text.as_bytes());
+    for round in 0..3 {
+        // Between the API server and the kubelet, within a line: the API server ends the answer as if all was said.
+        say(&format!("before {round}"));
+        cluster.kubelet.say_and_cut(name, "v1-go-etl", format!("half {round}, and half").as_bytes());
+        say(&format!("meanwhile {round}"));
+        for text in ["before {}", "half {}, and half", "meanwhile {}"] {
+            expect(&text.replace("{}", &round.to_string()));
+        }
+        // Between krt and the API server.
+        relay.cut();
+        say(&format!("without krt {round}"));
+        expect(&format!("without krt {round}"));
+    }
+    ground.delete("v1").await;
+    assert_eq!(lines.next(), None, "it ends with the version, over what is left of its connections");
     assert!(child.wait().expect("a status").success());
 }
 

@@ -258,3 +258,40 @@ async fn components_are_compiled_once_by_the_operators_side_and_pods_are_told_th
     assert_eq!(status.compiled.as_ref(), Some(&record));
     assert!(connection.jetstream().get_object_store(bucket).await.is_err(), "it was compiled once more");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_compiled_goes_with_the_last_version_that_has_it() {
+    let Some(ground) = Ground::new("sweep").await else { return };
+    let _operator = ground.operator();
+    // The same component, and one that is only the second's.
+    let another =
+        wat::parse_str(include_str!("../components/0.1.0/minimal.wat").replacen("(component", "(component $b", 1));
+    for (name, component) in [("v1", None), ("v2", None), ("v3", Some(another.expect("valid text")))] {
+        let sample = Sample::named(name);
+        let reference = match component {
+            None => ground.push(&sample).await,
+            Some(bytes) => ground.push_files(&sample.manifest(), &bytes).await,
+        };
+        ground.create(name, &reference, State::Started).await;
+        ground.phase(name, Phase::Started).await;
+    }
+    assert_eq!(ground.compiled().await, 2);
+    ground.delete("v3").await;
+    ground.until_compiled(1).await;
+    ground.delete("v1").await;
+    ground.gone("v1").await;
+    // Another still has it; what is compiled once more would be the second.
+    ground.deploy("v4", State::Started).await;
+    let status = ground.phase("v4", Phase::Started).await;
+    let record = status.compiled.expect("what was compiled");
+    assert_eq!(ground.compiled().await, 1);
+    let (place, digest) = record.components[0].reference.rsplit_once("@sha256:").expect("a digest");
+    let (bucket, object) = place.strip_prefix("nats://").and_then(|it| it.split_once('/')).expect("a place");
+    let connection = ground.connection().await;
+    let digest = digest.parse().expect("a digest");
+    krt_host::artifact::nats::fetch_compiled(&connection, bucket, object, &digest).await.expect("what pods fetch");
+    for version in ["v2", "v4"] {
+        ground.delete(version).await;
+    }
+    ground.until_compiled(0).await;
+}

@@ -176,6 +176,22 @@ impl Ground {
         ran(command.args(["-n", &self.space.name]))
     }
 
+    /// `krt push` of a sample's folder into the store of the namespace's runtime; its reference.
+    ///
+    /// # Panics
+    /// When it fails.
+    pub fn krt_push(&self, sample: &Sample) -> String {
+        let folder = sample.folder();
+        let output = Command::new(krt_binary())
+            .args(["push", "--output", "json", "--runtime-id", &self.space.name, "--nats", &self.nats.url()])
+            .arg(folder.path())
+            .output()
+            .expect("krt starts");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let pushed: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        pushed["ref"].as_str().expect("a reference").to_owned()
+    }
+
     /// Packs a version and stores it; the reference to it.
     ///
     /// # Panics
@@ -360,6 +376,29 @@ impl Ground {
         names.retain(|name| !name.starts_with("OBJ_packages_") && !name.starts_with("OBJ_compiled_"));
         names.sort();
         names
+    }
+
+    /// How many components are there that were compiled beforehand.
+    ///
+    /// # Panics
+    /// When NATS is away.
+    pub async fn compiled(&self) -> usize {
+        let bucket = krt::names::compiled(&self.space.name);
+        let store = self.connection().await.jetstream().get_object_store(bucket).await.expect("the bucket");
+        futures::StreamExt::count(store.list().await.expect("a list")).await
+    }
+
+    /// Waits until so many are there.
+    ///
+    /// # Panics
+    /// When that does not come about.
+    pub async fn until_compiled(&self, number: usize) {
+        let until = std::time::Instant::now() + PATIENCE;
+        // Who removes them tells nobody.
+        while self.compiled().await != number {
+            assert!(std::time::Instant::now() < until, "{} are there", self.compiled().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// Names of everything in the namespace that carries krt's labels, and of Services.

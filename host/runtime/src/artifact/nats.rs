@@ -1,13 +1,17 @@
 //! Packages, their signatures and compiled components in an object store of NATS, each by its digest. What comes from there
 //! is believed only when its digest is the wanted one.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use async_nats::jetstream::context::ObjectStoreErrorKind;
-use async_nats::jetstream::object_store::{Config, GetErrorKind, InfoErrorKind, ObjectInfo, ObjectStore};
+use async_nats::jetstream::object_store::{
+    Config, DeleteErrorKind, GetErrorKind, InfoErrorKind, ObjectInfo, ObjectStore,
+};
 use async_nats::jetstream::stream::StorageType;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use futures::StreamExt as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -104,6 +108,36 @@ pub async fn fetch_compiled(nats: &Nats, bucket: &str, name: &str, digest: &Dige
     let mut bytes = Vec::new();
     std::io::Read::read_to_end(&mut found.file, &mut bytes).map_err(RemoteError::Disk)?;
     Ok(bytes)
+}
+
+/// Removes all objects of a bucket but those that are to be kept; their names. There need be no such bucket.
+///
+/// # Errors
+/// See [`RemoteError`].
+pub async fn keep_only(nats: &Nats, bucket: &str, kept: &BTreeSet<String>) -> Result<Vec<String>, RemoteError> {
+    let removing = async {
+        let store = match opened(nats, bucket).await {
+            Err(RemoteError::NotFound(_)) => return Ok(Vec::new()),
+            store => store?,
+        };
+        let mut all = store.list().await.map_err(away)?;
+        let mut removed = Vec::new();
+        loop {
+            let next = tokio::time::timeout(SILENCE, all.next()).await.map_err(silent)?;
+            let Some(object) = next.transpose().map_err(away)? else { break };
+            if !kept.contains(&object.name) {
+                removed.push(object.name);
+            }
+        }
+        for name in &removed {
+            match store.delete(name).await {
+                Err(error) if error.kind() == DeleteErrorKind::NotFound => {}
+                deleted => deleted.map_err(away)?,
+            }
+        }
+        Ok(removed)
+    };
+    or_denied(nats, bucket, removing).await
 }
 
 /// Bytes of a compiled component: as many as the engine's cache takes.

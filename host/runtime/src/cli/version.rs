@@ -1,6 +1,7 @@
 //! `krt deploy`, `start`, `stop`, `publish`, `unpublish`, `rollback`, `status`, `logs`, `delete`, `config`: versions on a
 //! cluster. They change the resource, and show what the operator makes of it.
 
+mod delete;
 mod progress;
 mod show;
 
@@ -10,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use serde_json::json;
 
+pub(super) use self::delete::{DeleteArgs, run as delete};
 use self::progress::{Goal, wait};
 use super::cluster::Place;
 use super::variables::assignment;
@@ -127,14 +129,6 @@ pub(super) struct RollbackArgs {
     place: Place,
     #[command(flatten)]
     waiting: Waiting,
-}
-
-/// Delete a version: it is stopped, and nothing of it is left
-#[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  krt delete v1 -n team-a")]
-pub(super) struct DeleteArgs {
-    #[command(flatten)]
-    target: Target,
 }
 
 /// Show versions: what is wanted, what is there, what is wrong
@@ -293,14 +287,6 @@ pub(super) fn rollback(args: RollbackArgs, globals: &Globals) -> anyhow::Result<
             }
         };
         publish_one(&versions, &name, args.waiting, globals).await
-    })
-}
-
-pub(super) fn delete(args: DeleteArgs, globals: &Globals) -> anyhow::Result<ExitCode> {
-    block_on(globals, async {
-        let versions = args.target.place.versions().await?;
-        versions.delete(&args.target.version).await?;
-        wait(&versions, &args.target.version, Goal::Gone, args.target.waiting.patience(), globals).await
     })
 }
 

@@ -5,7 +5,7 @@
 #![allow(unreachable_pub, reason = "what the derives make is public whatever it is for")]
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, MicroTime, Time};
 use k8s_openapi::jiff::Timestamp;
 use kube::{CustomResource, CustomResourceExt as _, KubeSchema};
 use schemars::JsonSchema;
@@ -17,8 +17,12 @@ pub const GROUP: &str = "krt.konstellation.io";
 /// What keeps a `Version` until what it made is gone.
 pub const FINALIZER: &str = "krt.konstellation.io/stop";
 
-/// On a `Version` that is deleted: it need not wait for a NATS that is away, whatever it leaves there.
+/// On a `Version` that is deleted: it does not wait for a NATS that is away or refuses, whatever it leaves there. Set by
+/// `krt delete --force`.
 pub const LEAVE_BUS: &str = "krt.konstellation.io/leave-bus";
+
+/// The reason of the event that says what stays on NATS of a `Version` that went all the same.
+pub const LEFT_ON_BUS: &str = "LeftOnBus";
 
 /// What a user wants of a version.
 #[derive(CustomResource, KubeSchema, Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -173,7 +177,7 @@ pub struct VersionStatus {
     /// Since when publishing has been wanted: of several versions the last one is published.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "time")]
-    pub publish_requested: Option<Time>,
+    pub publish_requested: Option<MicroTime>,
 }
 
 /// What is there of a version.

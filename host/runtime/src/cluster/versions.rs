@@ -1,14 +1,16 @@
 //! What a user does with versions on a cluster: look, want another state, follow what becomes of it. Never changes anything but
 //! the resource; the operator does the rest.
 
+use std::collections::BTreeSet;
+
 use futures::StreamExt as _;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, DeleteParams, ListParams, Patch, PatchParams, PostParams};
 use kube::runtime::{WatchStreamExt as _, watcher};
 use serde_json::{Value, json};
 
 use super::client::Connection;
-use super::crd::{ConfigEntry, Phase, State, Version};
+use super::crd::{ConfigEntry, LEAVE_BUS, LEFT_ON_BUS, Phase, State, Version};
 
 /// Under this name fields are a user's for the API server.
 const FIELD_MANAGER: &str = "krt";
@@ -18,6 +20,7 @@ const FIELD_MANAGER: &str = "krt";
 pub struct Versions {
     pub(super) api: Api<Version>,
     pub(super) pods: Api<Pod>,
+    events: Api<Event>,
     namespace: String,
 }
 
@@ -68,8 +71,21 @@ impl Versions {
         Self {
             api: Api::namespaced(connection.client.clone(), namespace),
             pods: Api::namespaced(connection.client.clone(), namespace),
+            events: Api::namespaced(connection.client.clone(), namespace),
             namespace: namespace.to_owned(),
         }
+    }
+
+    /// All namespaces that have versions, by name.
+    ///
+    /// # Errors
+    /// See [`VersionsError`].
+    pub async fn namespaces(connection: &Connection) -> Result<Vec<String>, VersionsError> {
+        let api: Api<Version> = Api::all(connection.client.clone());
+        let all =
+            api.list(&ListParams::default()).await.map_err(|error| Self::new(connection, "").explained(error, ""))?;
+        let names: BTreeSet<String> = all.items.into_iter().filter_map(|version| version.metadata.namespace).collect();
+        Ok(names.into_iter().collect())
     }
 
     /// All of them, by name.
@@ -139,12 +155,28 @@ impl Versions {
         self.patch(name, patch).await
     }
 
-    /// Removes a version; the operator stops it first.
+    /// Removes a version; the operator stops it first. With `force` it goes although NATS is away or refuses: then what it has
+    /// there stays.
     ///
     /// # Errors
     /// See [`VersionsError`].
-    pub async fn delete(&self, name: &str) -> Result<(), VersionsError> {
+    pub async fn delete(&self, name: &str, force: bool) -> Result<(), VersionsError> {
+        if force {
+            self.patch(name, json!({ "metadata": { "annotations": { LEAVE_BUS: "true" } } })).await?;
+        }
         self.api.delete(name, &DeleteParams::default()).await.map(drop).map_err(|error| self.explained(error, name))
+    }
+
+    /// What the operator says that it has left on NATS of a version that is gone; nothing where events may not be read.
+    pub async fn left_on_bus(&self, name: &str, uid: &str) -> Vec<String> {
+        let fields = format!("reason={LEFT_ON_BUS},involvedObject.name={name},involvedObject.uid={uid}");
+        match self.events.list(&ListParams::default().fields(&fields)).await {
+            Ok(events) => events.items.into_iter().filter_map(|event| event.message).collect(),
+            Err(error) => {
+                tracing::debug!(%error, "events could not be read");
+                Vec::new()
+            }
+        }
     }
 
     /// Shows the version to `see` whenever it changes, `None` when it is gone, until that has seen enough.

@@ -71,14 +71,14 @@ pub(super) async fn wait(
     if let Some(why) = refused {
         bail!("{name}: {why}");
     }
-    match last.as_ref().and_then(|version| version.status.as_ref()) {
-        Some(status) => {
-            bail!("{name} has not come to it within {} s: {:?}, {}", patience.as_secs(), status.phase, status.message)
+    let Some(last) = last else { bail!("{name} was removed meanwhile") };
+    let seconds = patience.as_secs();
+    match last.status.as_ref().filter(|_| is_current(&last)) {
+        Some(status) if goal == Goal::Gone => {
+            bail!("{name} is not gone after {seconds} s: {:?}, {}", status.phase, status.message)
         }
-        None if last.is_some() => {
-            bail!("{name}: no operator has looked at it within {} s: is one running?", patience.as_secs())
-        }
-        None => bail!("{name} was removed meanwhile"),
+        Some(status) => bail!("{name} has not come to it within {seconds} s: {:?}, {}", status.phase, status.message),
+        None => bail!("{name}: no operator has looked at it within {seconds} s: is one running?"),
     }
 }
 

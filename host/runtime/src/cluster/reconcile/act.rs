@@ -92,17 +92,17 @@ async fn remove_bus(context: &Context, scene: &Scene) -> Result<(), Failure> {
         provision::remove(&nats, &bus::removal(record, &scene.name), &options).await.map_err(Failure::from)
     };
     match removing.await {
-        Err(Failure::Away(why)) if all && scene.version.annotations().contains_key(LEAVE_BUS) => {
-            tracing::warn!(
-                version = scene.name,
-                namespace = scene.namespace,
-                why,
-                "what it has on the bus is left there"
-            );
-        }
         // Nothing else lets a resource go whose NATS is gone for good.
-        Err(Failure::Away(why)) if all => {
-            return Err(Failure::Away(format!("{why}; to delete it all the same, annotate it {LEAVE_BUS}=true")));
+        Err(failure) if all && scene.version.annotations().contains_key(LEAVE_BUS) => {
+            context.left(&scene.version, &bus::left(record, &scene.name), &failure).await;
+        }
+        Err(failure) if all => {
+            let hint = format!("; krt delete {} --force lets it go, and leaves there what it has", scene.name);
+            return Err(match failure {
+                Failure::Away(why) => Failure::Away(format!("{why}{hint}")),
+                Failure::Bus(error) => Failure::Refused("BusRefused", format!("{error}{hint}")),
+                other => other,
+            });
         }
         removed => drop(removed?),
     }

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::runtime::reflector::ObjectRef;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::task::AbortHandle;
 
 use super::package::{Built, PackageError, Packages};
@@ -95,6 +95,26 @@ impl Ahead {
         });
     }
 
+    /// While who calls has it, nothing is compiled.
+    pub(super) async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turn.acquire().await.ok()
+    }
+
+    /// What was compiled for versions of a runtime that have yet to say so. What nobody wants any more is forgotten.
+    pub(super) fn kept(&self, runtime_id: &str) -> Vec<String> {
+        let mut jobs = self.lock();
+        jobs.retain(|job, state| {
+            let is_done = matches!(state.progress, Progress::Done(_));
+            job.runtime_id != runtime_id || !is_done || !state.wanted_by.is_empty()
+        });
+        let of_runtime = jobs.iter().filter(|(job, _)| job.runtime_id == runtime_id);
+        let built = of_runtime.filter_map(|(_, state)| match &state.progress {
+            Progress::Done(Built::All(all)) => Some(all.iter().map(|it| it.reference.clone())),
+            _ => None,
+        });
+        built.flatten().collect()
+    }
+
     async fn work(&self, job: Job) {
         let Ok(_turn) = self.turn.acquire().await else { return };
         self.set(&job, Progress::UnderWay);
@@ -139,6 +159,7 @@ mod tests {
 
     use super::super::package::Read;
     use super::*;
+    use crate::cluster::render::Compiled;
 
     type Answer = oneshot::Sender<Result<Built, PackageError>>;
 
@@ -186,6 +207,28 @@ mod tests {
         assert_eq!(told, ["v1", "v2"]);
         assert_eq!(ahead.look(&job('a'), "n", "v1"), Progress::Done(Built::All(Vec::new())));
         assert_eq!(begins.recv().await.unwrap().0, job('b').package);
+    }
+
+    #[tokio::test]
+    async fn what_was_compiled_is_kept_for_versions_that_want_it_and_forgotten_with_the_last() {
+        let (begun, mut begins) = mpsc::unbounded_channel();
+        let ahead = Ahead::new(Arc::new(Told(begun)), Arc::default());
+        ahead.look(&job('a'), "n", "v1");
+        let (_, answer) = begins.recv().await.unwrap();
+        let one = Compiled { src: "a".to_owned(), reference: "nats://b/n@sha256:0".to_owned() };
+        answer.send(Ok(Built::All(vec![one.clone()]))).unwrap();
+        // Nothing is compiled while somebody else has the turn.
+        let turn = ahead.turn().await;
+        assert_eq!(ahead.look(&job('a'), "n", "v1"), Progress::Done(Built::All(vec![one])));
+        assert_eq!(ahead.kept("kre"), ["nats://b/n@sha256:0"]);
+        assert_eq!(ahead.kept("other"), [""; 0]);
+        ahead.leave("n", "v1");
+        assert_eq!(ahead.kept("kre"), [""; 0]);
+        assert_eq!(ahead.look(&job('a'), "n", "v2"), Progress::Waiting, "it is compiled anew");
+        tokio::task::yield_now().await;
+        assert!(begins.try_recv().is_err());
+        drop(turn);
+        begins.recv().await.unwrap();
     }
 
     #[tokio::test]

@@ -54,6 +54,19 @@ pub(super) fn removal(record: &BusRecord, version: &str) -> Plan {
     }
 }
 
+/// What of it stays there when nobody can remove it, in one line.
+pub(super) fn left(record: &BusRecord, version: &str) -> String {
+    let dead = [Names::new(&record.runtime_id, version).dead_letters()];
+    let all = [
+        ("streams", &record.streams[..]),
+        ("object stores", &record.object_stores),
+        ("key-value buckets", &record.key_value_buckets),
+        ("dead letters", &dead),
+    ];
+    let named = all.iter().filter(|(_, names)| !names.is_empty());
+    named.map(|(kind, names)| format!("{kind} {}", names.join(", "))).collect::<Vec<_>>().join("; ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -81,5 +94,7 @@ workflows:
         assert!(!holds(Some(&kept), false) && holds(Some(&kept), true));
         let plan = removal(&record, "v1");
         assert_eq!((plan.streams.len(), plan.object_stores.len(), plan.key_value_buckets.len()), (2, 1, 3));
+        let said = left(&record, "v1");
+        assert!(said.starts_with("streams kre_v1_Ask, kre_v1_Old; object stores "), "{said}");
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! # Layout
 //! `observe` looks at what there is, `design` at what is to be, [`mod@decide`] says what is next, `act` does it, `status` says
-//! so; `watch` calls them when something changes. `ahead` has components compiled meanwhile. Everything that decides is a function from values to values: [`mod@decide`], [`holder`],
+//! so; `watch` calls them when something changes, and `asked` notes when publications were asked for. `ahead` has components
+//! compiled meanwhile, and `sweep` removes what nobody has of them. Everything that decides is a function from values to values: [`mod@decide`], [`holder`],
 //! `drift`, `nodes`, `status`, `bus`.
 //!
 //! # Guarantees
@@ -14,6 +15,7 @@
 
 mod act;
 mod ahead;
+mod asked;
 mod bus;
 pub mod decide;
 mod design;
@@ -25,9 +27,10 @@ mod nodes;
 mod observe;
 mod package;
 mod status;
+mod sweep;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,7 +46,7 @@ use self::observe::Scene;
 pub use self::package::{Built, PackageError, Packages, Read};
 use self::status::{Told, Trouble};
 pub use self::watch::{OperatorError, run};
-use super::crd::{Phase, State, Version, VersionStatus, condition};
+use super::crd::{LEFT_ON_BUS, Phase, State, Version, VersionStatus, condition};
 use super::render;
 use crate::artifact::Reference;
 use crate::bus::nats::provision::{self, ApplyOptions, ProvisionError};
@@ -153,6 +156,7 @@ pub(super) struct Context {
     options: OperatorOptions,
     known: package::Known,
     ahead: Arc<ahead::Ahead>,
+    asked: asked::Asked,
     pokes: Arc<watch::Pokes>,
     recorder: Recorder,
     nats: tokio::sync::Mutex<Bus>,
@@ -162,6 +166,8 @@ pub(super) struct Context {
     failures: Mutex<HashMap<String, Failed>>,
     /// By the resource's uid: how often it was looked at in vain for native nodes that read.
     looks: Mutex<HashMap<String, u32>>,
+    /// Namespaces whose compiled components are about to be looked through.
+    sweeping: Mutex<BTreeSet<String>>,
     /// Held while it is decided who is published.
     publishing: tokio::sync::Mutex<()>,
 }
@@ -187,6 +193,7 @@ impl Context {
         let pokes: Arc<watch::Pokes> = Arc::default();
         Self {
             ahead: ahead::Ahead::new(options.packages.clone(), pokes.clone()),
+            asked: asked::Asked::default(),
             pokes,
             recorder: Recorder::new(client.clone(), reporter),
             known: package::Known::new(options.packages.clone()),
@@ -196,6 +203,7 @@ impl Context {
             made: Mutex::default(),
             failures: Mutex::default(),
             looks: Mutex::default(),
+            sweeping: Mutex::default(),
             publishing: tokio::sync::Mutex::default(),
         }
     }
@@ -279,6 +287,7 @@ impl Context {
             beforehand: &scene.beforehand,
             trouble,
             published: scene.published.as_deref(),
+            asked: scene.asked,
         };
         let status = status::status(&scene.version, told, now());
         if scene.version.status.as_ref() == Some(&status) {
@@ -314,10 +323,29 @@ impl Context {
                 action: "Reconcile".to_owned(),
                 secondary: None,
             };
-            if let Err(error) = self.recorder.publish(&event, &version.object_ref(&())).await {
-                // Conditions say the same.
-                tracing::debug!(%error, "an event could not be written");
-            }
+            self.record(version, &event).await;
+        }
+    }
+
+    /// Says what stays on the bus of a version that goes: nothing else will know of it.
+    async fn left(&self, version: &Version, what: &str, why: &Failure) {
+        let name = version.metadata.name.as_deref().unwrap_or_default();
+        let namespace = version.metadata.namespace.as_deref().unwrap_or_default();
+        tracing::warn!(namespace, version = name, %why, what, "left on the bus");
+        let event = Event {
+            type_: EventType::Warning,
+            reason: LEFT_ON_BUS.to_owned(),
+            note: Some(nodes::one_line(&format!("left on NATS: {what}"))),
+            action: "Deprovision".to_owned(),
+            secondary: None,
+        };
+        self.record(version, &event).await;
+    }
+
+    async fn record(&self, version: &Version, event: &Event) {
+        if let Err(error) = self.recorder.publish(event, &version.object_ref(&())).await {
+            // Conditions, or the log, say the same.
+            tracing::debug!(%error, "an event could not be written");
         }
     }
 }
@@ -342,8 +370,10 @@ async fn reconcile(version: Arc<Version>, context: Arc<Context>) -> Result<Actio
         // What the watch has may be older than what we wrote last.
         let Some(version) = versions.get_opt(name).await? else {
             context.forget(&uid);
+            context.asked.forget(&uid);
             lock(&context.failures).remove(&uid);
             lock(&context.looks).remove(&uid);
+            sweep::sweep(&context, namespace);
             return Ok(Action::await_change());
         };
         let scene = match observe::observe(&context, version.clone()).await {
@@ -392,6 +422,8 @@ async fn blind(context: &Context, version: Version, failure: &Failure) {
     super::crd::set(&mut status, now(), version.metadata.generation, said);
     status.message = trouble.message;
     status.observed_generation = version.metadata.generation;
+    status.publish_requested =
+        status::requested(&version, context.asked.since(version.metadata.uid.as_deref().unwrap_or_default()));
     if status.phase == Phase::Stopped && version.spec.state != State::Stopped {
         status.phase = Phase::Failed;
     }

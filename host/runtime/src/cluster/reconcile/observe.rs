@@ -46,6 +46,8 @@ pub(super) struct Scene {
     pub(super) trouble: Option<Trouble>,
     /// Who is published.
     pub(super) published: Option<String>,
+    /// Since when publishing it has been wanted, if that was heard of.
+    pub(super) asked: Option<Timestamp>,
 }
 
 /// Looks at all of it.
@@ -85,6 +87,7 @@ pub(super) async fn observe(context: &Context, version: Version) -> Result<Scene
         beforehand,
         trouble: None,
         published: None,
+        asked: context.asked.since(version.metadata.uid.as_deref().unwrap_or_default()),
         version,
         name,
         namespace,
@@ -246,10 +249,10 @@ pub(super) fn claims(versions: &[Version], scene: Option<&Scene>) -> Vec<Claim> 
         let requested = status.and_then(|status| status.publish_requested.as_ref()).map(|time| time.0);
         let told_able = status.is_some_and(|status| matches!(status.phase, Phase::Started | Phase::Published));
         let (able, requested) = match scene.filter(|scene| scene.name == name) {
-            Some(Scene { observed, .. }) => {
+            Some(Scene { observed, asked, .. }) => {
                 let able = observed.ready && observed.bound && observed.service == Door::Open;
-                // It is about to be noticed.
-                (able, requested.or_else(|| Some(Timestamp::now())))
+                // It is about to be noted.
+                (able, requested.or(*asked))
             }
             None => (told_able, requested),
         };

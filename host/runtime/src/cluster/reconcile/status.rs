@@ -1,6 +1,6 @@
 //! What the operator says of a version: conditions, phase, one line for a person. Pure.
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use k8s_openapi::jiff::Timestamp;
 use krt::problem::Problem;
 
@@ -51,17 +51,19 @@ pub(super) struct Told<'a> {
     pub(super) trouble: Option<Trouble>,
     /// Who is published in the namespace.
     pub(super) published: Option<&'a str>,
+    /// Since when publishing it has been wanted, if that was heard of.
+    pub(super) asked: Option<Timestamp>,
 }
 
 /// The status, given the one before.
 pub(super) fn status(version: &Version, told: Told<'_>, now: Timestamp) -> VersionStatus {
-    let Told { observed, step, nodes, unread, problems, beforehand, trouble, published } = told;
+    let Told { observed, step, nodes, unread, problems, beforehand, trouble, published, asked } = told;
     let mut status = version.status.clone().unwrap_or_default();
     let name = version.metadata.name.as_deref().unwrap_or_default();
     let generation = version.metadata.generation;
     status.observed_generation = generation;
     let wants_publication = version.spec.state == State::Published && observed.wanted == Wanted::Running;
-    status.publish_requested = wants_publication.then(|| status.publish_requested.take().unwrap_or(Time(now)));
+    status.publish_requested = requested(version, asked);
     status.problems = problems.iter().take(PROBLEMS).map(problem).collect();
     let ready = nodes.iter().filter(|node| node.ready >= node.replicas).count();
     status.ready = if nodes.is_empty() { String::new() } else { format!("{ready}/{}", nodes.len()) };
@@ -123,6 +125,13 @@ pub(super) fn status(version: &Version, told: Told<'_>, now: Timestamp) -> Versi
     }
     status.message = trouble.map(|trouble| trouble.message).or(waiting).unwrap_or_default();
     status
+}
+
+/// Since when publishing has been wanted: what was noted once stays.
+pub(super) fn requested(version: &Version, asked: Option<Timestamp>) -> Option<MicroTime> {
+    let wants = version.spec.state == State::Published && version.metadata.deletion_timestamp.is_none();
+    let noted = version.status.as_ref().and_then(|status| status.publish_requested.clone());
+    if wants { noted.or(asked.map(MicroTime)) } else { None }
 }
 
 fn phase(observed: &Observed, troubled: bool, is_published: bool) -> Phase {
@@ -227,6 +236,7 @@ mod tests {
             beforehand,
             trouble: None,
             published: None,
+            asked: None,
         }
     }
 
@@ -264,8 +274,7 @@ mod tests {
         assert_eq!(said.observed_generation, Some(3));
         let said =
             status(&version(State::Published), Told { published: Some("v1"), ..told(&observed, Step::Rest) }, now);
-        assert_eq!(said.phase, Phase::Published);
-        assert_eq!(said.publish_requested, Some(Time(now)));
+        assert_eq!((said.phase, said.publish_requested), (Phase::Published, None));
         let said =
             status(&version(State::Published), Told { published: Some("v2"), ..told(&observed, Step::Rest) }, now);
         assert!(condition(&said, "Published").unwrap().message.contains("version v2"));
@@ -275,9 +284,14 @@ mod tests {
     fn saying_it_again_later_changes_nothing() {
         let observed = running();
         let mut version = version(State::Published);
-        let first = status(&version, told(&observed, Step::Rest), Timestamp::UNIX_EPOCH);
+        let said =
+            |version: &Version, now| status(version, Told { asked: Some(now), ..told(&observed, Step::Rest) }, now);
+        let first = said(&version, Timestamp::UNIX_EPOCH);
         version.status = Some(first.clone());
-        assert_eq!(status(&version, told(&observed, Step::Rest), Timestamp::MAX), first);
+        assert_eq!(said(&version, Timestamp::MAX), first);
+        assert_eq!(first.publish_requested, Some(MicroTime(Timestamp::UNIX_EPOCH)));
+        version.spec.state = State::Started;
+        assert_eq!(said(&version, Timestamp::MAX).publish_requested, None);
     }
 
     #[test]

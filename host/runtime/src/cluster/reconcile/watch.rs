@@ -14,6 +14,7 @@ use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::jiff::Timestamp;
 use kube::api::Api;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::{Config, applier};
@@ -103,7 +104,11 @@ async fn controller(context: &Arc<Context>, space: Option<String>, stop: Cancell
     let (store, writer) = reflector::store();
     let versions = watcher(api::<Version>(client, space), watcher::Config::default());
     let versions = versions.default_backoff().modify(slim).reflect(writer).applied_objects();
-    let versions = said(versions, |version: &Version| vec![ObjectRef::from_obj(version)]);
+    let hearing = context.clone();
+    let versions = said(versions, move |version: &Version| {
+        hearing.asked.hear(version, Timestamp::now());
+        vec![ObjectRef::from_obj(version)]
+    });
     let ours = || watcher::Config::default().labels("app.kubernetes.io/managed-by=krt");
     let (by_service, by_map, by_secret) = (store.clone(), store.clone(), store.clone());
     let poked =
