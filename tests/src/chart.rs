@@ -63,8 +63,8 @@ and what teams need. `make bless` makes this file from `values.yaml`.
 
 ```console
 $ helm install krt charts/krt --namespace krt --create-namespace --wait
-$ kubectl -n krt port-forward service/krt-nats 4222 &     # who connects is in the Secret krt-nats
-$ krt push . --runtime-id krt --nats nats://krt:PASSWORD@localhost:4222
+$ kubectl -n krt port-forward service/krt-nats 4222 &     # who pushes is in the Secret krt-nats-push
+$ krt push . --runtime-id krt --nats nats://krt.push:PASSWORD@localhost:4222
 $ krt deploy v1 nats://packages_krt/SHA256 --publish -n krt
 $ helm upgrade krt charts/krt --namespace krt --reuse-values --set test.method=Classificator
 $ helm test krt --namespace krt                   # calls the version that is published
@@ -73,7 +73,15 @@ $ helm test krt --namespace krt                   # calls the version that is pu
 ## NATS
 
 Without `nats.urls` the chart brings a NATS of its own with an account for the release and one for each tenant. What is in one
-account cannot be named from another: neither subjects nor streams nor buckets. Passwords are made once and stay in Secrets.
+account cannot be named from another: neither subjects nor streams nor buckets. Passwords are made once and stay in Secrets, each
+with one user's `url`:
+
+| Secret | where | who, and what that may do |
+|---|---|---|
+| `krt-nats` | with the versions | their pods: the whole bus, but packages and compiled components are only read |
+| `krt-nats-push` | with the versions | who pushes: packages, and nothing else |
+| `krt-nats-operator`, `krt-nats-operator-TENANT` | with the release | the operator: all of it |
+
 With `nats.urls`, who connects is in `nats.credentials`: a Secret of that name in the release's namespace and in each where versions run.
 
 ## Tenants
@@ -90,6 +98,14 @@ tenants:
 Each tenant has an operator of its own: it knows that tenant's account only, and its Role is in that tenant's namespace only. A pod
 there meets NetworkPolicies that deny all but what its version needs. Where versions have native nodes, their namespace needs
 `podSecurity: baseline` if an image insists on root. A quota on CPU or memory wants requests of all pods: add a LimitRange for native nodes.
+
+## Uninstalling
+
+`helm uninstall` first deletes all versions of the release's namespaces, as `krt delete --all` does: what they have in hand is
+finished. Versions are let go by operators, and without one they, and namespaces with them, would stay for ever. Where that is not
+done within `uninstall.timeout`, Helm fails with what it waits for, and nothing is uninstalled: mend it, or `krt delete --force`
+where NATS is gone for good, and uninstall again. `helm uninstall --no-hooks` leaves versions to an operator to come. Take a tenant
+from the list when its versions are deleted: `helm upgrade` refuses it before. NATS's volumes stay, as Kubernetes has it.
 
 ## Values
 

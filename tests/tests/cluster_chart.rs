@@ -7,8 +7,9 @@ use std::process::{Command, Output};
 
 use e2e::nats::{CURRENT, Server, binary};
 use e2e::{bus, chart, skipped, workspace};
+use krt_host::artifact::{Archive, Digest, RemoteError, nats};
 use krt_host::bus::nats::provision::{ApplyOptions, apply};
-use krt_host::nats::{ConnectError, connect};
+use krt_host::nats::{ConnectError, NatsOptions, connect};
 use krt_host::telemetry::{CallLabels, Metrics, NodeLabels, OutcomeLabels};
 use serde_json::Value;
 
@@ -134,7 +135,7 @@ fn nobody_may_do_everything_and_pods_are_restricted() {
             let kind = object["kind"].as_str().unwrap_or_default();
             let pod = match kind {
                 "Pod" => &object["spec"],
-                "Deployment" | "StatefulSet" => &object["spec"]["template"]["spec"],
+                "Deployment" | "StatefulSet" | "Job" => &object["spec"]["template"]["spec"],
                 _ => continue,
             };
             assert_eq!(pod["securityContext"]["runAsNonRoot"], true, "{case}: {kind}");
@@ -173,7 +174,7 @@ fn a_tenants_operator_may_work_in_its_namespace_only() {
     let env = operator["spec"]["template"]["spec"]["containers"][0]["env"].as_array().expect("variables");
     let of = |name: &str| env.iter().find(|it| it["name"] == name).expect("a variable");
     assert_eq!(of("KRT_NAMESPACES")["value"], "team-a");
-    assert_eq!(of("KRT_NATS_URL")["valueFrom"]["secretKeyRef"]["name"], "krt-nats-team-a");
+    assert_eq!(of("KRT_NATS_URL")["valueFrom"]["secretKeyRef"]["name"], "krt-nats-operator-team-a");
 }
 
 #[test]
@@ -188,6 +189,10 @@ fn values_that_are_misspelt_or_cannot_go_together_are_refused() {
         ("exposed[0].namespace=team-a", "host"),
         ("versions.mongo.secret=mongo", "host and port"),
         ("packages.verifyKey=x", "does not match pattern"),
+        (
+            "tenants[0].name=team-a,tenantDefaults.keepNamespaces=false,uninstall.deleteVersions=false",
+            "versions would keep tenants' namespaces from going",
+        ),
     ] {
         let output = run(&helm, &["template", "krt", "charts/krt", "--namespace", "krt", "--set", set]);
         assert!(!output.status.success() && said(&output).contains(why), "{set}: {}", said(&output));
@@ -258,25 +263,41 @@ fn nats_takes_the_configuration_of_a_server_and_of_a_cluster() {
     }
 }
 
+/// The chart's accounts on a real server, and who is whom there.
+struct Accounts {
+    server: Server,
+    all: Vec<Value>,
+}
+
+impl Accounts {
+    fn start() -> Option<Self> {
+        let (Some(helm), Some(python)) = (helm(), python()) else { return None };
+        let all = objects(&python, &rendered(&helm, "tenants"));
+        let configuration = secret(&all, "krt", "krt-nats-server", "accounts.conf");
+        Some(Self { server: Server::configured(CURRENT, &configuration)?, all })
+    }
+
+    /// Where a Secret leads, here.
+    fn of(&self, namespace: &str, name: &str) -> NatsOptions {
+        let url = secret(&self.all, namespace, name, "url");
+        let (who, _) = url.strip_prefix("nats://").and_then(|rest| rest.split_once('@')).expect("a user");
+        bus::options(&format!("nats://{who}@127.0.0.1:{}", self.server.port()))
+    }
+}
+
+fn secret(all: &[Value], namespace: &str, name: &str, key: &str) -> String {
+    let is = |it: &&Value| {
+        it["kind"] == "Secret" && it["metadata"]["name"] == name && it["metadata"]["namespace"] == namespace
+    };
+    let found = all.iter().find(is).unwrap_or_else(|| panic!("{namespace}/{name}"));
+    found["stringData"][key].as_str().expect("a text").to_owned()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_the_charts_nats_a_tenant_sees_nothing_of_another() {
-    let (Some(helm), Some(python)) = (helm(), python()) else { return };
-    let all = objects(&python, &rendered(&helm, "tenants"));
-    let secret = |namespace: &str, name: &str, key: &str| {
-        let is = |it: &&Value| {
-            it["kind"] == "Secret" && it["metadata"]["name"] == name && it["metadata"]["namespace"] == namespace
-        };
-        let found = all.iter().find(is).unwrap_or_else(|| panic!("{namespace}/{name}"));
-        found["stringData"][key].as_str().expect("a text").to_owned()
-    };
-    let Some(server) = Server::configured(CURRENT, &secret("krt", "krt-nats-server", "accounts.conf")) else { return };
-    let here = |url: String| {
-        let (who, _) = url.strip_prefix("nats://").and_then(|rest| rest.split_once('@')).expect("a user");
-        bus::options(&format!("nats://{who}@127.0.0.1:{}", server.port()))
-    };
-    let (a, b) = (secret("team-a", "krt-nats", "url"), secret("team-b", "krt-nats", "url"));
-    assert_eq!(a, secret("krt", "krt-nats-team-a", "url"), "its operator is the same");
-    let (of_a, of_b) = (connect(&here(a.clone()), None).await.expect("a"), connect(&here(b), None).await.expect("b"));
+    let Some(accounts) = Accounts::start() else { return };
+    let (a, b) = (accounts.of("krt", "krt-nats-operator-team-a"), accounts.of("krt", "krt-nats-operator-team-b"));
+    let (of_a, of_b) = (connect(&a, None).await.expect("a"), connect(&b, None).await.expect("b"));
 
     // The same names, and neither meets the other's: streams, buckets, subjects.
     let plan = bus::plan(bus::PATIENCE);
@@ -296,6 +317,68 @@ async fn on_the_charts_nats_a_tenant_sees_nothing_of_another() {
     let first = futures::StreamExt::next(&mut overheard).await.expect("a message");
     assert_eq!(first.subject.as_str(), "mine", "what another account sent was heard");
 
-    let stranger = here(a.replace("not-a-secret-a", "not-a-secret-b"));
+    let mut stranger = a;
+    stranger.urls = vec![stranger.urls[0].replace("not-a-secret-a", "not-a-secret-b")];
     assert!(matches!(connect(&stranger, None).await, Err(ConnectError::Denied { .. })));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_read_packages_and_compiled_components_and_change_neither() {
+    let Some(accounts) = Accounts::start() else { return };
+    let connected = async |namespace, name| connect(&accounts.of(namespace, name), None).await.expect("connected");
+    let operator = connected("krt", "krt-nats-operator-team-a").await;
+    let pods = connected("team-a", "krt-nats").await;
+    let pusher = connected("team-a", "krt-nats-push").await;
+    let (packages, compiled) = (krt::names::packages("team-a"), krt::names::compiled("team-a"));
+    let archive = |text: &str| {
+        let mut file = tempfile::tempfile().expect("a file");
+        std::io::Write::write_all(&mut file, text.as_bytes()).expect("written");
+        std::io::Seek::rewind(&mut file).expect("at its beginning");
+        Archive { file, size: text.len() as u64, digest: Digest::of(text.as_bytes()) }
+    };
+
+    // Who pushes needs to be able to do that, and no more.
+    let digest = Digest::of(b"a package");
+    nats::push(&pusher, &packages, archive("a package"), None, 1).await.expect("pushed");
+    nats::push(&pusher, &packages, archive("a package"), None, 1).await.expect("pushed again");
+    let denied = nats::push_compiled(&pusher, &compiled, "n", b"machine code", 1).await;
+    assert!(matches!(denied, Err(RemoteError::Denied(_))), "{denied:?}");
+    nats::push_compiled(&operator, &compiled, "n", b"machine code", 1).await.expect("stored");
+
+    // Pods find both.
+    nats::fetch(&pods, &packages, &digest).await.expect("fetched");
+    let wanted = Digest::of(b"machine code");
+    assert_eq!(nats::fetch_compiled(&pods, &compiled, "n", &wanted).await.expect("fetched"), b"machine code");
+    // They have the rest of the bus for themselves,
+    let plan = bus::plan(bus::PATIENCE);
+    apply(&operator, &plan, &ApplyOptions::default()).await.expect("applied");
+    let subject = plan.streams[0].subjects[0].clone();
+    pods.jetstream().publish(subject, "x".into()).await.expect("sent").await.expect("stored");
+    // and change neither by any request that does.
+    for pushed in [
+        nats::push(&pods, &packages, archive("another"), None, 1).await,
+        nats::push_compiled(&pods, &compiled, "n", b"other code", 1).await,
+        nats::push_compiled(&pods, &compiled, "another", b"other code", 1).await,
+    ] {
+        assert!(matches!(pushed, Err(RemoteError::Denied(_))), "{pushed:?}");
+    }
+    for bucket in [&packages, &compiled] {
+        let stream = format!("OBJ_{bucket}");
+        let attempts = [
+            format!("$O.{bucket}.M.bg=="),
+            format!("$O.{bucket}.C.x"),
+            format!("$JS.API.STREAM.PURGE.{stream}"),
+            format!("$JS.API.STREAM.DELETE.{stream}"),
+            format!("$JS.API.STREAM.UPDATE.{stream}"),
+            format!("$JS.API.STREAM.MSG.DELETE.{stream}"),
+        ];
+        let mut refused = pods.server_errors();
+        for subject in attempts {
+            pods.client().publish(subject.clone(), "{}".into()).await.expect("sent");
+            let said = tokio::time::timeout(bus::PATIENCE, refused.recv()).await.expect("said in time").expect("said");
+            assert!(said.contains(&subject), "{said}");
+        }
+    }
+    assert_eq!(nats::fetch_compiled(&pods, &compiled, "n", &wanted).await.expect("fetched"), b"machine code");
+    nats::fetch(&pods, &packages, &digest).await.expect("fetched");
 }

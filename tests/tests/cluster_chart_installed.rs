@@ -2,14 +2,19 @@
 //! version's whole life and for nothing else, and uninstalling leaves nothing.
 
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
-use e2e::cluster::ground::Ground;
-use e2e::cluster::tool;
+use e2e::cluster::ground::{Ground, PATIENCE, Sample};
+use e2e::cluster::kubelet::Fate;
+use e2e::cluster::{Space, tool};
 use e2e::process::Process;
 use e2e::{krt_binary, workspace};
+use futures::StreamExt as _;
+use k8s_openapi::api::core::v1::Pod;
 use krt_host::cluster::crd::{Phase, State};
+use kube::api::Api;
 use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::runtime::{WatchStreamExt as _, watcher};
 
 /// Everything that the chart may make in a namespace.
 const KINDS: &str = "deployments,statefulsets,services,configmaps,secrets,serviceaccounts,roles,rolebindings,networkpolicies,\
@@ -36,6 +41,52 @@ fn done(helm: &Path, ground: &Ground, arguments: &[&str]) {
         String::from_utf8_lossy(&output.stderr),
         ground.space.kubectl(&["get", "pods,events", "-o", "wide"])
     );
+}
+
+/// `helm uninstall`, whose hook runs here: with the arguments and as the account that its pod would have.
+async fn uninstalled(helm: &Path, ground: &Ground) -> Output {
+    let (cluster, name) = (&ground.space.cluster, ground.space.name.as_str());
+    // It runs as long as we do.
+    cluster.kubelet.fate(name, "krt-uninstall", Fate::NotReady);
+    let home = tempfile::tempdir().expect("a folder");
+    let child = Command::new(helm)
+        .args(["uninstall", "krt", "--wait", "--timeout", "90s", "--namespace", name, "--kubeconfig"])
+        .arg(cluster.kubeconfig())
+        .env("HOME", home.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("helm starts");
+    let pods: Api<Pod> = ground.space.api();
+    let config = watcher::Config::default().labels("app.kubernetes.io/component=uninstall");
+    let mut seen = watcher(pods, config).applied_objects().boxed();
+    let pod = loop {
+        let pod = tokio::time::timeout(PATIENCE, seen.next()).await.expect("a pod in time").expect("a watch");
+        // One that was before may be about to go.
+        if let Ok(pod) = pod
+            && pod.status.as_ref().is_some_and(|status| status.phase.as_deref() == Some("Running"))
+        {
+            break pod;
+        }
+    };
+    let arguments = pod.spec.expect("a spec").containers.remove(0).args.expect("arguments");
+    let token = ground.space.kubectl(&["create", "token", "krt-uninstall"]);
+    let kubeconfig = cluster.kubeconfig_for(&format!("{name}-uninstall"), token.trim());
+    let ran = tokio::task::spawn_blocking(move || {
+        Command::new(krt_binary()).args(arguments).arg("--kubeconfig").arg(kubeconfig).output().expect("krt starts")
+    });
+    let ran = ran.await.expect("it does not panic");
+    let code = ran.status.code().expect("an exit code");
+    cluster.kubelet.say(name, "krt-uninstall", &[ran.stdout, ran.stderr].concat());
+    cluster.kubelet.fate(name, "krt-uninstall", Fate::Ended(code));
+    tokio::task::spawn_blocking(|| child.wait_with_output().expect("helm ends")).await.expect("it does not panic")
+}
+
+/// [`uninstalled`], and nothing is left.
+async fn uninstalled_all(helm: &Path, ground: &Ground, namespaces: &[&str]) {
+    let output = uninstalled(helm, ground).await;
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(left(ground, namespaces), [""; 0]);
 }
 
 /// What is there of the release.
@@ -106,8 +157,7 @@ async fn what_the_operator_may_do_suffices_for_a_versions_life_and_for_no_other_
     );
     let replicas = ["get", "deployment", "krt-operator", "-o", "jsonpath={.status.readyReplicas}"];
     assert_eq!(ground.space.kubectl(&replicas), "1");
-    done(&helm, &ground, &["uninstall", "krt", "--wait", "--timeout", "90s"]);
-    assert_eq!(left(&ground, &[&name]), [""; 0]);
+    uninstalled_all(&helm, &ground, &[&name]).await;
 }
 
 /// What the account of a tenant's member gets by trying: its own versions, and nothing of `theirs` or of the cluster.
@@ -235,18 +285,69 @@ async fn tenants_come_and_go_and_passwords_of_those_that_stay_do_not_change() {
     let accounts =
         ground.space.kubectl(&["get", "secret", "krt-nats-server", "-o", "jsonpath={.data.accounts\\.conf}"]);
     assert!(!accounts.is_empty());
-    done(&helm, &ground, &["uninstall", "krt", "--wait", "--timeout", "90s"]);
-    assert_eq!(left(&ground, &[&name, &a]), [""; 0]);
+    uninstalled_all(&helm, &ground, &[&name, &a]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn versions_go_before_the_operators_that_let_them_go_and_nothing_goes_when_they_cannot() {
+    let (Some(helm), Some(ground)) = (tool("helm"), Ground::new("going").await) else { return };
+    let cluster = &ground.space.cluster;
+    let name = ground.space.name.clone();
+    let tenant = format!("{name}-a");
+    let of_tenant = format!("tenants[0].name={tenant}");
+    let values = [
+        "--set",
+        "nats.urls={nats://nats.bus:4222},rbac.userRoles=false,tenantDefaults.keepNamespaces=false,uninstall.timeout=5",
+        "--wait",
+        "--timeout",
+        "90s",
+    ];
+    done(&helm, &ground, &[&["install", "krt", "charts/krt", "--set", &of_tenant][..], &values].concat());
+    let space = Space { cluster: cluster.clone(), name: tenant.clone(), client: ground.space.client.clone() };
+    let theirs = Ground { space, nats: ground.nats.clone() };
+    let account = format!("krt-operator-{tenant}");
+    let token = ground.space.kubectl(&["create", "token", &account]);
+    let kubeconfig = cluster.kubeconfig_for(&tenant, token.trim()).to_string_lossy().into_owned();
+    let url = ground.nats.url();
+    let arguments = ["operator", "--kubeconfig", &kubeconfig, "-n", &tenant, "--nats", &url];
+    let lease = ["--web-addr", "127.0.0.1:0", "--lease", &account, "--lease-namespace", &name, "--lease-seconds", "3"];
+    let mut operator = Process::start(&[&arguments[..], &lease].concat(), &[]);
+    operator.events().ready();
+    let pushed = theirs.krt_push(&Sample::named("v1"));
+    theirs.create("v1", &pushed, State::Published).await;
+    theirs.phase("v1", Phase::Published).await;
+
+    // Whoever takes a tenant from the list would take its operator from its versions.
+    let without = run(&helm, &ground, &[&["upgrade", "krt", "charts/krt"][..], &values].concat());
+    let said = String::from_utf8_lossy(&without.stderr).into_owned();
+    assert!(!without.status.success() && said.contains(&format!("tenant {tenant} still has version v1")), "{said}");
+
+    // Nobody is there who could let the version go.
+    operator.kill();
+    let output = uninstalled(&helm, &ground).await;
+    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
+    assert!(!output.status.success(), "{said}");
+    for text in ["krt-uninstall", "v1: no operator has looked at it within"] {
+        assert!(said.contains(text), "{text:?} is not in {said}");
+    }
+    assert_eq!(theirs.leads("active-entrypoint").await.as_deref(), Some("v1"), "it goes on");
+    assert!(left(&ground, &[&name]).iter().any(|it| it.ends_with(&account)), "its operator is still to come");
+
+    operator.kill_and_start();
+    operator.events().ready();
+    uninstalled_all(&helm, &ground, &[&name, &tenant]).await;
+    assert!(!cluster.kubectl(&["get", "namespaces", "-o", "name"]).contains(&tenant));
+    assert_eq!(ground.streams().await, [""; 0]);
 }
 
 #[test]
-fn the_operator_and_the_test_take_every_argument_that_the_chart_gives_them() {
+fn the_chart_s_pods_take_every_argument_that_it_gives_them() {
     let Some(helm) = tool("helm") else { return };
     let flags = |command: &str| {
         let help = Command::new(krt_binary()).args([command, "--help"]).output().expect("krt starts");
         String::from_utf8(help.stdout).expect("UTF-8")
     };
-    let (operator, call) = (flags("operator"), flags("call"));
+    let all = ["operator", "call", "delete"].map(flags);
     let argument = regex::Regex::new(r"(?m)^ +- (--[a-z-]+)").expect("a pattern");
     let mut seen = 0;
     for case in ["default", "tenants", "external", "external-tenant"] {
@@ -261,7 +362,7 @@ fn the_operator_and_the_test_take_every_argument_that_the_chart_gives_them() {
             let flag = &found[1];
             seen += 1;
             let known = |help: &str| help.split([' ', ',', '\n']).any(|word| word == flag);
-            assert!(known(&operator) || known(&call), "{case}: {flag}");
+            assert!(all.iter().any(|help| known(help)), "{case}: {flag}");
         }
     }
     assert!(seen > 20);

@@ -128,7 +128,7 @@ impl Release {
             &file,
         ]);
         let secrets: Api<Secret> = Api::namespaced(release.client.clone(), TENANT);
-        let secret = secrets.get("krt-nats").await.expect("the tenant's account");
+        let secret = secrets.get("krt-nats-push").await.expect("the tenant's account");
         let url = secret.data.expect("data").remove("url").expect("a URL");
         release.nats = String::from_utf8(url.0).expect("a text");
         release
@@ -232,7 +232,7 @@ impl Release {
 
     fn leaves_nothing_behind(&self) {
         self.krt(&["delete", FIRST]);
-        self.krt(&["delete", SECOND]);
+        // The other goes with the release.
         self.helm(&["uninstall", "krt", "--wait", "--timeout", "120s"]);
         let kubectl = |arguments: &[&str]| self.real.cluster.kubectl(arguments);
         // NATS sends its clients to other servers first, for 40 s. There are none.

@@ -36,9 +36,10 @@ tenant, which knows that tenant's NATS only. Each: name (of its objects), compon
 {{- define "krt.operatorNatsSecret" -}}
 {{- $root := index . 0 -}}
 {{- $operator := index . 1 -}}
+{{- $name := printf "%s-operator" (include "krt.natsName" $root) -}}
 {{- if $operator.tenant -}}
-{{- printf "%s-%s" (include "krt.natsName" $root) $operator.tenant | trunc 63 | trimSuffix "-" -}}
+{{- printf "%s-%s" $name $operator.tenant | trunc 63 | trimSuffix "-" -}}
 {{- else -}}
-{{- include "krt.natsName" $root -}}
+{{- $name -}}
 {{- end -}}
 {{- end -}}
