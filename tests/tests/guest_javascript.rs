@@ -223,6 +223,61 @@ fn a_second_build_of_the_same_files_builds_nothing() {
     assert!(steps(), "the entry has changed");
 }
 
+/// A node that says which release of a package of npm it has.
+const WITH_A_PACKAGE: &str = "import ms from \"ms\";
+import { version } from \"ms/package.json\";
+import { node } from \"krt-node\";
+import { TextSchema } from \"./messages/text_pb.js\";
+export default node().default((ctx) => ctx.send(TextSchema, { text: `${ms(172_800_000)} by ${version}` }));
+";
+/// Two releases of it, both of which `^2.1.1` is content with.
+const RELEASES: [(&str, &str); 2] = [
+    ("2.1.2", "sha512-sGkPx+VjMtmA6MX27oA4FBFELFCZZ4S4XqeGOXCv68tT+jb3vk/RyaKWP0PTKyWtmLSM0b+adUTEvbs1PEaH2w=="),
+    ("2.1.3", "sha512-6FlzubTLZG3J2a/NVCAleEhjzq5oxgHyaCU9yYXvcLsvoVaHJq/s5xXI6/XXP6tz7R9xAOtHnSO/tXtF3WRTlA=="),
+];
+
+#[tokio::test]
+async fn packages_of_npm_are_built_in_as_the_lock_file_says_and_again_when_it_says_otherwise() {
+    if !javascript::is_there() {
+        return;
+    }
+    let version = javascript::version("tests/guests/javascript", "quickjs");
+    let write = |name: &str, text: &str| std::fs::write(version.path().join("node").join(name), text).expect("written");
+    write("main.js", WITH_A_PACKAGE);
+    write("package.json", r#"{"name": "edges", "private": true, "type": "module", "dependencies": {"ms": "^2.1.1"}}"#);
+    for (release, integrity) in RELEASES {
+        let lock = serde_json::json!({
+            "name": "edges",
+            "lockfileVersion": 3,
+            "requires": true,
+            "packages": {
+                "": { "name": "edges", "dependencies": { "ms": "^2.1.1" } },
+                "node_modules/ms": { "version": release, "integrity": integrity, "license": "MIT" },
+            },
+        });
+        write("package-lock.json", &lock.to_string());
+        let output = javascript::build(version.path());
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && said.contains("installing ms with npm"), "{said}");
+        let component = std::fs::read(version.path().join("bin/edges.wasm")).expect("the component");
+        let node = Lone::start(&component, Wasm::default(), javascript::machine_code()).await.expect("init goes well");
+        node.handle("entrypoint", TYPE_URL, &Bytes::new()).await.expect("an answer");
+        assert_eq!(text_of(&node, "quickjs", "ms"), format!("2d by {release}"));
+    }
+    // What is there is not asked for again.
+    let output = javascript::build(version.path());
+    assert!(!String::from_utf8_lossy(&output.stderr).contains("npm"), "it was installed again");
+    // A lock file that does not fit is npm's to complain about.
+    write(
+        "package.json",
+        r#"{"name": "edges", "private": true, "type": "module", "dependencies": {"ms": "^1", "mime": "*"}}"#,
+    );
+    let output = javascript::build(version.path());
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("update your lock file with `npm install`"), "{said}");
+    assert!(said.contains("could not build edges/edges; the command was: npm ci"), "{said}");
+}
+
 /// Runs a program in `folder`; what it prints when it fails.
 fn runs(folder: &Path, program: &str, arguments: &[&str]) {
     let output = Command::new(program).args(arguments).current_dir(folder).output().expect("the program starts");

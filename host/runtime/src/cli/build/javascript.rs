@@ -3,6 +3,8 @@
 //!
 //! What a node takes from npm is the author's: it is installed beside the node, where editors and tests look for it.
 
+mod npm;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{ErrorKind, Write as _};
@@ -78,7 +80,8 @@ pub(super) fn build(
             Some(toolchain("spidermonkey", "JavaScript (SpiderMonkey)", &SPIDERMONKEY, options, progress)?)
         }
     };
-    dependencies(source, &manifest, options, progress)?;
+    let own = manifest.dependencies.keys().map(String::as_str).filter(|name| !PROVIDED.contains(name));
+    npm::dependencies(source, own, options, progress)?;
     provide(source, &tools, options)?;
 
     let scratch = inputs::scratch(source, options)?;
@@ -186,32 +189,9 @@ fn toolchain(
             fs::copy(from.join(file), folder.join(file)).with_context(|| format!("copying {file}"))?;
         }
         // Not `ci`: it refuses a lock file without the packages for platforms that were announced and never published.
-        succeed(npm(folder, "install", options), NO_NODE, progress).map(drop)
+        succeed(npm::npm(folder, "install", options), NO_NODE, progress).map(drop)
     })?;
     Ok(folder.join("node_modules"))
-}
-
-/// npm, as quiet as it can be. Nothing it installs may run: what a guest is made of has no native parts.
-fn npm(folder: &Path, what: &str, options: &Options) -> Command {
-    let mut npm = Command::new("npm");
-    npm.current_dir(folder).arg(what).args(["--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]);
-    if options.offline {
-        npm.arg("--offline");
-    }
-    npm
-}
-
-/// What the node itself takes from npm, where it is not there yet.
-fn dependencies(source: &Path, manifest: &Manifest, options: &Options, progress: &Progress) -> anyhow::Result<()> {
-    let own = manifest.dependencies.keys().filter(|name| !PROVIDED.contains(&name.as_str()));
-    let modules = source.join("node_modules");
-    let missing: Vec<_> = own.filter(|name| !modules.join(name).join("package.json").is_file()).cloned().collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    progress.step(&format!("installing {} with npm", missing.join(", ")));
-    let what = if source.join("package-lock.json").is_file() { "ci" } else { "install" };
-    succeed(npm(source, what, options), NO_NODE, progress).map(drop)
 }
 
 /// Makes `krt-node` and `@bufbuild/protobuf` be found: by the SDK's own files, by editors and by unit tests.
