@@ -15,7 +15,7 @@ from wit_world.exports import Handler as Exported
 from wit_world.exports.handler import Failure_Rejected, Failure_Transient
 from wit_world.imports import types
 
-from . import _lazy, _logs
+from . import _codec, _lazy, _logs
 from ._imports import Imports
 from ._values import lossy
 from .errors import Failure, Transient
@@ -25,6 +25,8 @@ from .node import Node
 #: stack than that many have: it would end the instance, where RecursionError ends the message.
 _RECURSION = 500
 
+# Before the node looks at the classes of its handlers' messages.
+_codec.install()
 _HOST = Imports()
 _NODE = Node.of(main)
 _handle = _NODE.handle
@@ -60,6 +62,7 @@ def _declared(failure: Failure) -> Err:
 
 # The node's folder, and that of its dependencies.
 _lazy.load(tuple(f"{folder}/" for folder in sys.path if folder.startswith("/") and folder[1:].isdigit()))
+_codec.install()
 sys.setrecursionlimit(_RECURSION)
 # What is here now stays: collections need not look at it again, and leave its pages shared between instances.
 gc.collect()

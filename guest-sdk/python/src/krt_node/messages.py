@@ -64,13 +64,18 @@ def _learn(message: Message) -> tuple[str, Callable[[Message], bytes]]:
     if not isinstance(message, Message):
         raise TypeError(f"a protobuf message is wanted, not {kind.__qualname__}")
     # Looking for required fields that are missing goes through the whole message; without any it finds nothing.
-    whole = not _has_required(kind.DESCRIPTOR, set())
-    serialise = kind.SerializePartialToString if whole else kind.SerializeToString
-    _TYPES[kind] = learnt = TYPE_URL_PREFIX + kind.DESCRIPTOR.full_name, serialise
-    return learnt
+    whole = not has_required(kind.DESCRIPTOR, set())
+    return know(kind, kind.SerializePartialToString if whole else kind.SerializeToString)
 
 
-def _has_required(descriptor: Any, seen: set[str]) -> bool:
+def know(kind: type[Message], serialise: Callable[[Any], bytes]) -> tuple[str, Callable[[Any], bytes]]:
+    """Has messages of this class serialised so, from now on."""
+    _TYPES[kind] = known = TYPE_URL_PREFIX + kind.DESCRIPTOR.full_name, serialise
+    return known
+
+
+def has_required(descriptor: Any, seen: set[str]) -> bool:
+    """Whether a message of this type may lack something that it must have, here or deeper."""
     seen.add(descriptor.full_name)
     if descriptor.extension_ranges:
         return True
@@ -78,7 +83,7 @@ def _has_required(descriptor: Any, seen: set[str]) -> bool:
         if field.is_required:
             return True
         inner = field.message_type
-        if inner is not None and inner.full_name not in seen and _has_required(inner, seen):
+        if inner is not None and inner.full_name not in seen and has_required(inner, seen):
             return True
     return False
 
