@@ -55,7 +55,7 @@ deny: ## Licences, bans and sources of all dependencies (installs cargo-deny the
 
 bench: setup ## Benchmarks side by side; prints ratios and rewrites benches/RESULTS.md
 	@scripts/step.sh "building the benchmarks (release)" $(CARGO) build --release --workspace --bin krt --bin benches
-	$(CARGO) run --release --workspace --bin benches
+	$${CARGO_TARGET_DIR:-target}/release/benches
 
 ledger: setup ## 20 000 requests while hosts, entrypoints and servers are killed: every effect counted (REQUESTS=, SEED=)
 	@scripts/nats-server.sh 2.15.2 >/dev/null

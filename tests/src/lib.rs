@@ -45,13 +45,17 @@ pub fn workspace() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
 }
 
-/// The `krt` binary of the profile that the tests were built in; built when it is not there or not current.
+/// The `krt` binary of the profile that the tests were built in; built when it is not there or not current. Where
+/// `KRT_TEST_BINARY` names another, such as the one that is to be shipped, that one.
 ///
 /// # Panics
 /// When it cannot be built.
 pub fn krt_binary() -> &'static Path {
     static BINARY: OnceLock<PathBuf> = OnceLock::new();
     BINARY.get_or_init(|| {
+        if let Some(given) = std::env::var_os("KRT_TEST_BINARY") {
+            return given.into();
+        }
         // The whole workspace: then dependencies have the features that they have in the tests, and are there already.
         let mut cargo = Command::new(env!("CARGO"));
         cargo.args(["build", "--quiet", "--workspace", "--bin", "krt", "--message-format", "json"]);

@@ -1,6 +1,8 @@
 //! The load generator: closed-loop gRPC calls on bare HTTP/2, so that it costs the cores it shares with the server
 //! as little as possible. Checks every answer.
 
+pub mod steady;
+
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, ensure};

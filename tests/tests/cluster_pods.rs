@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use e2e::cluster::node::{self, KRT_IMAGE, NATS_IMAGE, Real};
 use e2e::cluster::tool;
+use e2e::load::steady::Steady;
 use e2e::{built_example, krt_binary, workspace};
 use k8s_openapi::api::core::v1::Secret;
 use kube::api::Api;
@@ -25,6 +26,11 @@ const SECOND: &str = "classificator-v2";
 /// What is asked of the classificator.
 const REQUEST: &str =
     r#"{"emails": ["From: A <a@example.org>\r\nSubject: Leak\r\n\r\nThe washing machine leaks, please repair it."]}"#;
+
+/// Calls a second while versions are switched.
+const RATE: u32 = 200;
+/// How often it goes there and back.
+const ROUNDS: usize = 3;
 
 /// The limit that is promised to users is tighter, for a machine that does nothing else.
 const GENEROUS: Duration = Duration::from_secs(240);
@@ -86,6 +92,9 @@ async fn life(real: Real) {
     let start = Instant::now();
     release.is_tested_by_helm();
     say("helm test", start);
+    let start = Instant::now();
+    release.loses_no_call_when_versions_are_switched_and_stopped().await;
+    say("switched under load", start);
     let start = Instant::now();
     release.leaves_nothing_behind();
     say("helm uninstall", start);
@@ -189,6 +198,48 @@ impl Release {
         assert!(ended.contains("condition met"), "{ended}{said}{}", see(&["describe", "pod", "caller"]));
         let answer: Value = serde_json::from_str(&said).unwrap_or_else(|error| panic!("{error}: {said}"));
         assert_eq!(answer["categories"][0]["category"], "repairs", "{said}");
+    }
+
+    async fn loses_no_call_when_versions_are_switched_and_stopped(&self) {
+        // As protobuf: field 2, the only e-mail, and field 3, to be answered before the statistics are written, which no
+        // 200 of a second are on two cores.
+        let email = "From: L <l@example.org>\r\nSubject: You won\r\n\r\nClick here to claim your prize.";
+        let mut message = vec![0x12, u8::try_from(email.len()).expect("a short one")];
+        message.extend_from_slice(email.as_bytes());
+        message.extend_from_slice(&[0x18, 1]);
+        let address = format!("active-entrypoint.{TENANT}.svc.cluster.local:9000");
+        let calls = Steady::start(&address, "/main.Entrypoint/Classificator", message.into(), RATE);
+        let a_second = u64::from(RATE);
+        calls.pass(a_second).await;
+        let step = async |arguments: &[&str]| {
+            tokio::task::block_in_place(|| self.krt(arguments));
+            calls.pass(a_second).await;
+        };
+        for _ in 0..ROUNDS {
+            step(&["publish", SECOND]).await;
+            step(&["rollback"]).await;
+        }
+        step(&["publish", SECOND]).await;
+        // Whoever still holds a connection to it goes over, too.
+        step(&["stop", FIRST]).await;
+        let counts = calls.end().await;
+        eprintln!(
+            "stage: {} calls answered, {} failed, in {} switches and a stop; {} connections went over; the slowest took {:.0} ms",
+            counts.answered,
+            counts.failed.len(),
+            2 * ROUNDS + 1,
+            counts.reconnected,
+            counts.slowest.as_secs_f64() * 1e3
+        );
+        let see = |what: &[&str]| self.real.cluster.kubectl(what);
+        assert!(
+            counts.failed.is_empty(),
+            "{:?}\n{}\n{}",
+            &counts.failed[..counts.failed.len().min(20)],
+            see(&["get", "pods", "-A", "-o", "wide"]),
+            see(&["get", "events", "-A"]),
+        );
+        assert!(counts.reconnected > 0, "the version that was stopped still answers");
     }
 
     fn shows_what_nodes_log(&self) {
