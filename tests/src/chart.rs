@@ -63,8 +63,7 @@ and what teams need. `make bless` makes this file from `values.yaml`.
 
 ```console
 $ helm install krt charts/krt --namespace krt --create-namespace --wait
-$ kubectl -n krt port-forward service/krt-nats 4222 &     # who pushes is in the Secret krt-nats-push
-$ krt push . --runtime-id krt --nats nats://krt.push:PASSWORD@localhost:4222
+$ krt push . -n krt                               # through the cluster, as who the Secret krt-nats-push says
 $ krt deploy v1 nats://packages_krt/SHA256 --publish -n krt
 $ helm upgrade krt charts/krt --namespace krt --reuse-values --set test.method=Classificator
 $ helm test krt --namespace krt                   # calls the version that is published
@@ -83,6 +82,11 @@ with one user's `url`:
 | `krt-nats-operator`, `krt-nats-operator-TENANT` | with the release | the operator: all of it |
 
 With `nats.urls`, who connects is in `nats.credentials`: a Secret of that name in the release's namespace and in each where versions run.
+
+`krt push -n NAMESPACE` goes through the API server: it reads `krt-nats-push` there, finds the Service and a pod of NATS, and
+forwards to that pod's port. Who pushes so may `get` that Secret, and, where NATS is, `get` Services, `list` pods, and `get` and
+`create` `pods/portforward`. Such a forward reaches every port of those pods, among them the one of monitoring, which names the
+streams of all tenants: give that to who runs the platform, and to tenants a way of their own (`nats.server.clientsFrom`).
 
 ## Tenants
 

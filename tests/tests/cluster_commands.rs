@@ -68,6 +68,62 @@ async fn a_version_is_pushed_deployed_published_rolled_back_and_deleted_by_comma
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_package_is_pushed_through_the_cluster_as_who_the_namespaces_secret_says() {
+    let Some(ground) = Ground::new("through").await else { return };
+    let (name, sample) = (ground.space.name.clone(), Sample::named("v1").folder());
+    let folder = sample.path().to_str().expect("a text");
+    refused(&ground.krt(&["push", folder]), &["no Secret \"krt-nats-push\" with the key \"url\"", "--nats"]);
+    let secret = |url: &str| {
+        ground.space.kubectl(&["delete", "secret", "krt-nats-push", "--ignore-not-found"]);
+        ground.space.kubectl(&["create", "secret", "generic", "krt-nats-push", &format!("--from-literal=url={url}")]);
+    };
+    secret("tls://someone:geheim@nats.example.org:4222");
+    let said = ground.krt(&["push", folder]);
+    refused(&said, &["not one of a Service without TLS"]);
+    assert!(!said.stderr.contains("geheim"), "{said:?}");
+    secret(&format!("nats://someone:geheim@krt-nats.{name}.svc:4222"));
+    refused(&ground.krt(&["push", folder]), &["the cluster refuses", "krt-nats"]);
+    // As the chart has it: the Service's port leads to one that the pod names.
+    ground.space.kubectl(&["run", "krt-nats-0", "--image=nats", "--labels=app=nats", "--port=4222"]);
+    ground.space.kubectl(&["expose", "pod", "krt-nats-0", "--name=krt-nats", "--port=4222"]);
+    ground.space.cluster.kubelet.lead(&name, "krt-nats-0", ground.nats.port());
+    ground.space.kubectl(&["wait", "pod/krt-nats-0", "--for=condition=Ready", "--timeout=60s"]);
+    let pushed = done(ground.krt(&["push", folder, "--output", "json"]));
+    let pushed: Value = serde_json::from_str(&pushed.stdout).expect("JSON");
+    let reference = pushed["ref"].as_str().expect("a reference");
+    assert!(reference.starts_with(&format!("nats://packages_{name}/")), "{reference}");
+    let _operator = ground.operator();
+    done(ground.krt(&["deploy", "v1", reference, "--start"]));
+
+    // Who may not.
+    let token = ground.space.kubectl(&["create", "token", "default"]);
+    let nobody = ground.space.cluster.kubeconfig_for("through-nobody", token.trim());
+    let mut command = Command::new(krt_binary());
+    let said = ran(command.args(["push", folder, "-n", &name, "--kubeconfig"]).arg(nobody).env_remove("KRT_NATS_URL"));
+    refused(&said, &["the cluster refuses", "secrets \"krt-nats-push\" is forbidden"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn publications_within_a_moment_are_rolled_back_in_the_order_in_which_they_were_asked_for() {
+    let Some(ground) = Ground::new("moment").await else { return };
+    let _operator = ground.operator();
+    for version in ["v1", "v2", "v3"] {
+        ground.deploy(version, State::Started).await;
+        ground.phase(version, Phase::Started).await;
+    }
+    // Neither by their names nor by when they were made.
+    for version in ["v3", "v1", "v2"] {
+        ground.want(version, State::Published).await;
+    }
+    ground.phase("v2", Phase::Published).await;
+    for version in ["v1", "v3"] {
+        ground.until(version, |status| condition(status, "Published").is_some_and(|it| it.reason == "Displaced")).await;
+    }
+    done(ground.krt(&["rollback"]));
+    assert_eq!(ground.leads("active-entrypoint").await.as_deref(), Some("v1"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_value_is_set_by_a_command_and_what_cannot_be_done_is_said() {
     let Some(ground) = Ground::new("refused").await else { return };
     let _operator = ground.operator();

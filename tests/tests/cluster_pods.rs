@@ -9,8 +9,6 @@ use e2e::cluster::node::{self, KRT_IMAGE, NATS_IMAGE, Real};
 use e2e::cluster::tool;
 use e2e::load::steady::Steady;
 use e2e::{built_example, krt_binary, workspace};
-use k8s_openapi::api::core::v1::Secret;
-use kube::api::Api;
 use serde_json::{Value, json};
 
 /// The release's namespace.
@@ -39,8 +37,6 @@ const GENEROUS: Duration = Duration::from_secs(240);
 struct Release {
     real: Real,
     helm: PathBuf,
-    client: kube::Client,
-    nats: String,
 }
 
 #[test]
@@ -71,7 +67,7 @@ async fn life(real: Real) {
     // Asking cargo for it takes its time, too.
     krt_binary();
     let start = Instant::now();
-    let release = Release::installed(real).await;
+    let release = Release::installed(real);
     say("helm install --wait", start);
     let first = release.push(FIRST);
     release.krt(&["deploy", FIRST, &first, "--publish"]);
@@ -106,7 +102,7 @@ fn say(what: &str, since: Instant) {
 }
 
 impl Release {
-    async fn installed(real: Real) -> Self {
+    fn installed(real: Real) -> Self {
         let helm = tool("helm").expect("it was there outside");
         let image = |name: &str| {
             let (repository, tag) = name.rsplit_once(':').expect("a tag");
@@ -122,8 +118,7 @@ impl Release {
         });
         let file = real.folder.join("values.json");
         std::fs::write(&file, values.to_string()).expect("written");
-        let client = real.cluster.client().await;
-        let mut release = Self { real, helm, client, nats: String::new() };
+        let release = Self { real, helm };
         let file = file.to_string_lossy().into_owned();
         release.helm(&[
             "install",
@@ -136,10 +131,6 @@ impl Release {
             "--values",
             &file,
         ]);
-        let secrets: Api<Secret> = Api::namespaced(release.client.clone(), TENANT);
-        let secret = secrets.get("krt-nats-push").await.expect("the tenant's account");
-        let url = secret.data.expect("data").remove("url").expect("a URL");
-        release.nats = String::from_utf8(url.0).expect("a text");
         release
     }
 
@@ -172,12 +163,11 @@ impl Release {
         text(&output.stdout)
     }
 
-    /// Pushes a version's folder; the reference to it.
+    /// Pushes a version's folder through the cluster; the reference to it.
     fn push(&self, version: &str) -> String {
-        let mut command = Command::new(krt_binary());
-        command.args(["push", version, "--output", "json", "--runtime-id", TENANT]).env("KRT_NATS_URL", &self.nats);
-        let output = command.current_dir(&self.real.folder).output().expect("krt starts");
-        let pushed: Value = serde_json::from_str(&self.done("krt push", &output)).expect("JSON");
+        let folder = self.real.folder.join(version);
+        let said = self.krt(&["push", folder.to_str().expect("a text"), "--output", "json"]);
+        let pushed: Value = serde_json::from_str(&said).expect("JSON");
         pushed["ref"].as_str().expect("a reference").to_owned()
     }
 

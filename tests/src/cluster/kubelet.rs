@@ -46,6 +46,8 @@ pub(super) struct Orders {
     held: Vec<(String, String)>,
     /// What pods said.
     pub(super) words: Vec<Word>,
+    /// Ports of this machine that stand for those of pods.
+    pub(super) doors: Vec<(String, String, u16)>,
     /// How often connections were cut.
     pub(super) cuts: u64,
     /// Pods that are gone: they say nothing any more.
@@ -90,6 +92,11 @@ impl Kubelet {
     /// The same, while whoever listens to any pod is cut off: of those to these, in the midst of what they say.
     pub fn say_and_cut(&self, namespace: &str, pods: &str, text: &[u8]) {
         self.hear(namespace, pods, text, 1);
+    }
+
+    /// Whoever is led to a port of pods whose name begins so comes to this one of loopback.
+    pub fn lead(&self, namespace: &str, pods: &str, port: u16) {
+        self.order(|orders| orders.doors.push((namespace.to_owned(), pods.to_owned(), port)));
     }
 
     fn hear(&self, namespace: &str, pods: &str, text: &[u8], cuts: u64) {

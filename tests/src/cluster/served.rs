@@ -1,16 +1,22 @@
-//! The part of the tests' kubelet that the API server itself connects to: what containers log, over TLS. Serves what it is told
-//! that pods said; asserts nothing.
+//! The part of the tests' kubelet that the API server itself connects to, over TLS: what containers log, and ways to their ports. Serves what it is
+//! told that pods said; asserts nothing.
 
+use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use futures::{SinkExt as _, StreamExt as _};
 use k8s_openapi::jiff::Timestamp;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
 use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::Role;
 
 use super::kubelet::Orders;
 
@@ -76,7 +82,12 @@ async fn answer(
         }
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    let Some(wanted) = head.split(' ').nth(1).and_then(wanted) else {
+    let target = head.split(' ').nth(1).unwrap_or_default();
+    if target.starts_with("/portForward/") {
+        let port = led(target, &orders.lock().unwrap_or_else(PoisonError::into_inner));
+        return forward(stream, &head, port).await;
+    }
+    let Some(wanted) = wanted(target) else {
         return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
     };
     let begin =
@@ -120,6 +131,59 @@ async fn answer(
         }
         if changed.changed().await.is_err() {
             return Ok(());
+        }
+    }
+}
+
+/// The port that stands for a pod's: `/portForward/NAMESPACE/POD?...`
+fn led(target: &str, orders: &Orders) -> Option<u16> {
+    let mut parts = target.strip_prefix("/portForward/")?.split(['/', '?']);
+    let (namespace, pod) = (parts.next()?, parts.next()?);
+    orders.doors.iter().find(|(of, pods, _)| of == namespace && pod.starts_with(pods)).map(|(.., port)| *port)
+}
+
+/// Leads to a port, over a WebSocket with two channels: what is said, and what is wrong.
+async fn forward(
+    stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    head: &str,
+    port: Option<u16>,
+) -> std::io::Result<()> {
+    let key = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim())
+    });
+    let (Some(key), Some(port)) = (key, port) else {
+        return stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").await;
+    };
+    let accepted = derive_accept_key(key.as_bytes());
+    let begin = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: \
+         {accepted}\r\nSec-WebSocket-Protocol: v4.channel.k8s.io\r\n\r\n"
+    );
+    stream.write_all(begin.as_bytes()).await?;
+    let mut socket = WebSocketStream::from_raw_socket(stream, Role::Server, None).await;
+    let mut there = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?;
+    // Each channel begins with the pod's port, which is asked for as the one of NATS.
+    for channel in [0, 1] {
+        let [low, high] = 4222_u16.to_le_bytes();
+        socket.send(Message::binary(vec![channel, low, high])).await.map_err(std::io::Error::other)?;
+    }
+    let mut buffer = vec![0; 16 << 10];
+    loop {
+        tokio::select! {
+            message = socket.next() => match message {
+                Some(Ok(Message::Binary(bytes))) if bytes.first() == Some(&0) => there.write_all(&bytes[1..]).await?,
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
+                Some(Ok(_)) => {}
+            },
+            read = there.read(&mut buffer) => {
+                let n = read?;
+                if n == 0 {
+                    return Ok(());
+                }
+                let framed = [&[0], &buffer[..n]].concat();
+                socket.send(Message::binary(framed)).await.map_err(std::io::Error::other)?;
+            }
         }
     }
 }
