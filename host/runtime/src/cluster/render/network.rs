@@ -18,12 +18,12 @@ const HTTP: [u16; 2] = [80, 443];
 pub(super) fn policy(scene: &Scene<'_>, role: Role<'_>) -> NetworkPolicy {
     let options = scene.options;
     let mut egress = vec![dns()];
-    egress.extend(options.nats.urls.iter().map(|url| Place::new(url, &[NATS]).of_platform(&options.namespace)));
+    egress.extend(options.nats.urls.iter().map(|url| Place::new(url, &[NATS]).of_platform(&options.namespace, NATS)));
     egress.extend(registry(options));
     if let Role::Node(_, node) = role {
         let databases = [(&options.databases.influx, 8086), (&options.databases.mongo, 27017)];
         for (uri, port) in databases {
-            egress.extend(uri.iter().map(|uri| Place::new(&uri.host, &[port]).of_platform(&options.namespace)));
+            egress.extend(uri.iter().map(|uri| Place::new(&uri.host, &[port]).of_platform(&options.namespace, port)));
         }
         if let NodeKind::Wasm(wasm) = &node.kind {
             let http = wasm.allow.http.iter().map(|host| Place::new(host, &HTTP));
@@ -67,7 +67,7 @@ fn ingress(options: &Options, role: Role<'_>) -> Vec<NetworkPolicyIngressRule> {
 fn registry(options: &Options) -> Option<NetworkPolicyEgressRule> {
     let Reference::Oci(oci) = &options.package else { return None };
     let port = if options.plain_http { 80 } else { 443 };
-    Some(Place::new(&oci.registry, &[port]).of_platform(&options.namespace))
+    Some(Place::new(&oci.registry, &[port]).of_registry(&options.namespace))
 }
 
 /// The servers of a cluster are often behind one rule.

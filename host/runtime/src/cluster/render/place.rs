@@ -14,6 +14,9 @@ const NAMESPACE: &str = "kubernetes.io/metadata.name";
 const PRIVATE: [&str; 5] = ["10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.168.0.0/16"];
 const PRIVATE_6: [&str; 2] = ["fc00::/7", "fe80::/10"];
 
+/// Registries listen here unless they are told otherwise.
+const REGISTRY: u16 = 5000;
+
 /// A host, and the ports of it that are meant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Place {
@@ -35,18 +38,33 @@ impl Place {
         Self { host, ports: port.map_or_else(|| ports.to_vec(), |port| vec![port]) }
     }
 
-    /// What the platform itself names: may be anywhere. `namespace` is where pods are.
-    pub(super) fn of_platform(&self, namespace: &str) -> NetworkPolicyEgressRule {
+    /// What the platform itself names: may be anywhere. `namespace` is where pods are. A Service's port may lead to another of
+    /// the pod, and policies know pods alone: `own` is where such a server listens that nobody told otherwise.
+    pub(super) fn of_platform(&self, namespace: &str, own: u16) -> NetworkPolicyEgressRule {
         match self.within(namespace, 2) {
-            Some(inside) => to(inside, Some(ports(&self.ports, &["TCP"]))),
-            None => to(self.address().unwrap_or_else(|| vec![block("0.0.0.0/0", &[]), block("::/0", &[])]), self.tcp()),
+            Some(inside) => {
+                let moved = Some(own).filter(|own| !self.ports.contains(own));
+                let all: Vec<u16> = self.ports.iter().copied().chain(moved).collect();
+                to(inside, Some(ports(&all, &["TCP"])))
+            }
+            None => to(self.address().unwrap_or_else(world), self.tcp()),
         }
+    }
+
+    /// The registry that a package is in. `ghcr.io` looks like a Service of the namespace `io`: a name of two labels may be
+    /// either.
+    pub(super) fn of_registry(&self, namespace: &str) -> NetworkPolicyEgressRule {
+        let mut rule = self.of_platform(namespace, REGISTRY);
+        if self.within(namespace, 2).is_some() && self.host.split('.').count() == 2 {
+            rule.to.get_or_insert_default().extend(world());
+        }
+        rule
     }
 
     /// What a manifest grants to a node: a public name does not lead into private networks. The host holds the node to the
     /// name; the policy holds the pod to the ports.
     pub(super) fn of_grant(&self, namespace: &str) -> NetworkPolicyEgressRule {
-        // A Service's port may lead to another of the pod, and policies know pods alone.
+        // Where the program behind a Service listens, nobody says.
         match self.within(namespace, 3) {
             Some(inside) => to(inside, None),
             None => to(
@@ -122,6 +140,10 @@ fn to(peers: Vec<NetworkPolicyPeer>, ports: Option<Vec<NetworkPolicyPort>>) -> N
     NetworkPolicyEgressRule { to: Some(peers), ports }
 }
 
+fn world() -> Vec<NetworkPolicyPeer> {
+    vec![block("0.0.0.0/0", &[]), block("::/0", &[])]
+}
+
 fn block(cidr: &str, except: &[&str]) -> NetworkPolicyPeer {
     NetworkPolicyPeer {
         ip_block: Some(IPBlock {
@@ -156,6 +178,26 @@ mod tests {
             assert_eq!(inside(host, 2).as_deref(), platform, "{host}");
             assert_eq!(inside(host, 3).as_deref(), grant, "{host}");
         }
+    }
+
+    #[test]
+    fn a_service_of_the_platform_may_listen_on_another_port_than_its_pods() {
+        let allowed = |text: &str| -> Vec<IntOrString> {
+            let rule = Place::new(text, &[8086]).of_platform("kre", 8086);
+            rule.ports.expect("ports").into_iter().filter_map(|it| it.port).collect()
+        };
+        assert_eq!(allowed("http://influx.data.svc"), [IntOrString::Int(8086)]);
+        assert_eq!(allowed("http://influx.data.svc:80"), [IntOrString::Int(80), IntOrString::Int(8086)]);
+        assert_eq!(allowed("http://influx.example.org:80"), [IntOrString::Int(80)]);
+    }
+
+    #[test]
+    fn a_registry_with_a_short_name_may_be_in_the_world() {
+        let peers = |host: &str| Place::new(host, &[443]).of_registry("kre").to.expect("peers").len();
+        assert_eq!(peers("ghcr.io"), 3, "a namespace `io`, and the world in both protocols");
+        assert_eq!(peers("registry.tools.svc"), 1);
+        assert_eq!(peers("registry"), 1);
+        assert_eq!(peers("registry.example.org"), 2);
     }
 
     #[test]
