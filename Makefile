@@ -33,6 +33,7 @@ test: setup ## Run all tests
 	@scripts/registry.sh >/dev/null
 	@scripts/cluster.sh kube-apiserver >/dev/null
 	@scripts/node.sh >/dev/null
+	@scripts/kube-router.sh >/dev/null
 	@scripts/step.sh "building the tests" $(CARGO) test --workspace --no-run --quiet
 	$(CARGO) test --workspace
 

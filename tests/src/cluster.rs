@@ -4,6 +4,7 @@
 pub mod ground;
 pub mod kubelet;
 pub mod node;
+pub mod policies;
 mod served;
 pub mod stage;
 
@@ -85,24 +86,25 @@ impl Cluster {
     /// When a part does not become ready.
     pub fn start() -> Option<Self> {
         // Nobody but the controllers calls it where it says that it is.
-        let mut cluster = Self::without_node("127.0.0.1", "10.244.0.1")?;
+        let mut cluster = Self::without_node("127.0.0.1", "10.244.0.1", None)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async { define(cluster.client().await).await });
         cluster.kubelet.start(&cluster.kubeconfig);
         Some(cluster)
     }
 
-    /// Starts one without any node, and without the resource `Version`. The API server listens on `bind`, and pods find it
-    /// on `address`. None, and said so, where it cannot be had.
+    /// Starts one without any node, and without the resource `Version`. The API server listens on `bind` and `port`, a free one
+    /// if none is said, and pods find it on `address`. None, and said so, where it cannot be had.
     ///
     /// # Panics
     /// When a part does not become ready.
-    pub fn without_node(bind: &str, address: &str) -> Option<Self> {
+    pub fn without_node(bind: &str, address: &str, port: Option<u16>) -> Option<Self> {
         let api = tool("kube-apiserver")?;
         let part = |name: &str| api.with_file_name(name);
         let folder = tempfile::Builder::new().prefix("krt-cluster-").tempdir().expect("a temporary folder");
         let ports = free_ports(5);
         let [api_port, etcd_port, peers, controllers, scheduler] = ports[..] else { panic!("five ports") };
+        let api_port = port.unwrap_or(api_port);
         let files = Files::write(folder.path(), api_port);
         let mut children = Vec::new();
         let mut run = |name: &str, arguments: Vec<String>| {

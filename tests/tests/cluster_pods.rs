@@ -1,14 +1,18 @@
 //! The stage with real pods: the chart installed by real Helm with its own NATS, and a version's whole life there, called
-//! through Services. Prints how long it took.
+//! through Services, while NetworkPolicies are enforced. Prints how long it took.
 
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use e2e::cluster::node::{self, KRT_IMAGE, NATS_IMAGE, Real};
-use e2e::cluster::tool;
+use e2e::cluster::node::{self, KRT_IMAGE, NATS_IMAGE, PAUSE_IMAGE, Real};
+use e2e::cluster::policies::{Place, enforcer};
+use e2e::cluster::{stage, tool};
 use e2e::load::steady::Steady;
 use e2e::{built_example, krt_binary, workspace};
+use k8s_openapi::api::core::v1::{Pod, Service};
+use kube::api::{Api, ListParams};
 use serde_json::{Value, json};
 
 /// The release's namespace.
@@ -20,6 +24,17 @@ const TENANT: &str = "team-a";
 const FIRST: &str = "classificator-v1";
 /// The same again.
 const SECOND: &str = "classificator-v2";
+
+/// What the second has besides: its first node is granted a Service that another namespace has, and a name of the world.
+const GRANTS: (&str, &str) =
+    ("build: nodes/etl\n", "build: nodes/etl\n          allow: { http: [shop.market.svc, example.org] }\n");
+
+/// A namespace with which nobody has to do, and one that a version is granted.
+const STRANGERS: &str = "strangers";
+const MARKET: &str = "market";
+
+/// An address of the world: kept free for documentation.
+const WORLD: &str = "203.0.113.1";
 
 /// What is asked of the classificator.
 const REQUEST: &str =
@@ -50,10 +65,15 @@ fn a_version_lives_in_real_pods() {
             let copied = Command::new("cp").arg("-r").arg(version.path()).arg(folder.join(name)).status();
             assert!(copied.expect("cp starts").success());
             let manifest = folder.join(name).join("krt.yml");
-            let text = std::fs::read_to_string(&manifest).expect("a manifest").replace(FIRST, name);
+            let mut text = std::fs::read_to_string(&manifest).expect("a manifest").replace(FIRST, name);
+            if name == SECOND {
+                assert!(text.contains(GRANTS.0), "nobody to grant something to");
+                text = text.replace(GRANTS.0, GRANTS.1);
+            }
             std::fs::write(manifest, text).expect("written");
         }
         say("the version is built", start);
+        std::os::unix::fs::symlink(enforcer()?, folder.join("enforcer")).expect("a link");
         Some(version)
     };
     let name = "a_version_lives_in_real_pods";
@@ -63,9 +83,12 @@ fn a_version_lives_in_real_pods() {
     runtime.block_on(life(real));
 }
 
-async fn life(real: Real) {
+async fn life(mut real: Real) {
     // Asking cargo for it takes its time, too.
     krt_binary();
+    let enforcer = real.folder.join("enforcer");
+    real.enforce_policies(&enforcer);
+    others(&real);
     let start = Instant::now();
     let release = Release::installed(real);
     say("helm install --wait", start);
@@ -83,6 +106,9 @@ async fn life(real: Real) {
     say("from push to ready", start);
 
     let start = Instant::now();
+    release.lets_nobody_through_but_who_is_allowed().await;
+    say("policies", start);
+    let start = Instant::now();
     release.shows_what_nodes_log();
     say("logs", start);
     let start = Instant::now();
@@ -99,6 +125,35 @@ async fn life(real: Real) {
 
 fn say(what: &str, since: Instant) {
     eprintln!("stage: {what}: {:.1} s", since.elapsed().as_secs_f64());
+}
+
+/// A pod that does not belong to any version: it answers on port 8080.
+fn other(namespace: &str) -> Value {
+    let container = json!({
+        "name": "pod", "image": PAUSE_IMAGE, "command": ["/busybox", "httpd", "-f", "-p", "8080"],
+        "securityContext": { "allowPrivilegeEscalation": false, "capabilities": { "drop": ["ALL"] } },
+    });
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "pod", "namespace": namespace, "labels": { "app": namespace } },
+        "spec": {
+            "terminationGracePeriodSeconds": 1, "containers": [container], "automountServiceAccountToken": false,
+            "securityContext": {
+                "runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": { "type": "RuntimeDefault" },
+            },
+        },
+    })
+}
+
+/// Those outside of the chart's namespaces, and a Service of one of them.
+fn others(real: &Real) {
+    let namespace = |name: &str| json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": name } });
+    let shop = json!({
+        "apiVersion": "v1", "kind": "Service", "metadata": { "name": "shop", "namespace": MARKET },
+        "spec": { "selector": { "app": MARKET }, "ports": [{ "port": 80, "targetPort": 8080 }] },
+    });
+    let items = [namespace(STRANGERS), namespace(MARKET), other(STRANGERS), other(MARKET), shop];
+    real.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": items }));
 }
 
 impl Release {
@@ -198,7 +253,7 @@ impl Release {
         message.extend_from_slice(email.as_bytes());
         message.extend_from_slice(&[0x18, 1]);
         let address = format!("active-entrypoint.{TENANT}.svc.cluster.local:9000");
-        let calls = Steady::start(&address, "/main.Entrypoint/Classificator", message.into(), RATE);
+        let calls = Steady::start(&address, "/main.Entrypoint/Classificator", message.into(), RATE).await;
         let a_second = u64::from(RATE);
         calls.pass(a_second).await;
         let step = async |arguments: &[&str]| {
@@ -264,6 +319,112 @@ impl Release {
         assert!(seen.join().expect("read"), "nothing followed");
         following.kill().expect("it runs");
         following.wait().expect("a status");
+    }
+
+    /// Each connection is tried from where a pod is. All of them come about from the node itself, which no policy keeps out: what
+    /// is refused to a pod is refused by a policy.
+    async fn lets_nobody_through_but_who_is_allowed(&self) {
+        self.real.apply(&other(TENANT));
+        for namespace in [STRANGERS, MARKET, TENANT] {
+            self.real.ready(namespace, "pod").await;
+        }
+        let world: IpAddr = WORLD.parse().expect("an address");
+        let node: IpAddr = stage::ADDRESS.parse().expect("an address");
+        self.real.has_address(world);
+        let _listeners = [443, 444].map(|port| TcpListener::bind(("0.0.0.0", port)).expect("a free port"));
+        let of_node = |version: &str| format!("version-name={version},node-name=etl");
+        let component = |name: &str| format!("app.kubernetes.io/component={name}");
+        let entrypoint = self.pod(TENANT, &format!("version-name={FIRST}-entrypoint")).await;
+        let (first, second) = (self.pod(TENANT, &of_node(FIRST)).await, self.pod(TENANT, &of_node(SECOND)).await);
+        let nats = self.pod(RELEASE, &component("nats")).await;
+        let operator = self.pod(RELEASE, "krt.konstellation.io/operator=true").await;
+        let stranger = self.pod(STRANGERS, "").await;
+        let market = self.pod(MARKET, "").await;
+        let neighbour = self.pod(TENANT, "app").await;
+
+        let to: [(&str, SocketAddr); 15] = [
+            ("the entrypoint", (entrypoint, 9000).into()),
+            ("the first's node", (first, 8080).into()),
+            ("the second's node", (second, 8080).into()),
+            ("NATS", (nats, 4222).into()),
+            ("NATS by its Service", (self.service(RELEASE, "krt-nats").await, 4222).into()),
+            ("NATS' monitor", (nats, 8222).into()),
+            ("the operator", (operator, 8080).into()),
+            ("the stranger", (stranger, 8080).into()),
+            ("the neighbour", (neighbour, 8080).into()),
+            ("the market", (market, 8080).into()),
+            ("the market by its Service", (self.service(MARKET, "shop").await, 80).into()),
+            ("the world", (world, 443).into()),
+            ("the world elsewhere", (world, 444).into()),
+            ("the machine", (node, 443).into()),
+            ("names", (self.service("kube-system", "kube-dns").await, 53).into()),
+        ];
+        let bus = ["NATS", "NATS by its Service", "names"];
+        let open = [
+            "the stranger",
+            "the market",
+            "the market by its Service",
+            "the world",
+            "the world elsewhere",
+            "the machine",
+            "names",
+        ];
+        let all = to.map(|(name, _)| name);
+        let from: [(&str, Place<'_>, Vec<&str>); 7] = [
+            ("the node itself", self.real.outside(), all.to_vec()),
+            ("the stranger", self.real.place(stranger), [&open[..], &["the entrypoint"]].concat()),
+            ("the neighbour", self.real.place(neighbour), vec!["the neighbour"]),
+            ("NATS", self.real.place(nats), vec!["NATS", "NATS' monitor", "names"]),
+            // The API server and registries may be anywhere.
+            (
+                "the operator",
+                self.real.place(operator),
+                [&bus[..], &["the operator", "the world", "the machine"]].concat(),
+            ),
+            ("the first's node", self.real.place(first), [&bus[..], &["the first's node"]].concat()),
+            (
+                "the second's node",
+                self.real.place(second),
+                [&bus[..], &["the second's node", "the market", "the market by its Service", "the world"]].concat(),
+            ),
+        ];
+        // All at once: where nobody answers, each takes its time.
+        let tried = from.iter().flat_map(|(who, place, may)| {
+            to.iter().map(move |(what, address)| (who, what, may.contains(what), place.tries(*address)))
+        });
+        let tried: Vec<_> = tried.collect();
+        let wrong: Vec<String> = tried
+            .into_iter()
+            .filter_map(|(who, what, may, attempt)| match (may, attempt.came_about()) {
+                (true, false) => Some(format!("{who} does not reach {what}")),
+                (false, true) => Some(format!("{who} reaches {what}")),
+                _ => None,
+            })
+            .collect();
+        assert!(wrong.is_empty(), "{wrong:#?}\n{}", self.real.said("kube-router"));
+
+        // It was the policy.
+        let said = self.real.cluster.kubectl(&["-n", RELEASE, "delete", "networkpolicy", "krt-nats"]);
+        assert!(said.contains("deleted"), "{said}");
+        let (stranger, until) = (self.real.place(stranger), Instant::now() + GENEROUS);
+        while !stranger.tries((nats, 4222).into()).came_about() {
+            assert!(Instant::now() < until, "without a policy NATS is not reached\n{}", self.real.said("kube-router"));
+        }
+    }
+
+    /// The address of the first pod with these labels.
+    async fn pod(&self, namespace: &str, labels: &str) -> IpAddr {
+        let pods: Api<Pod> = Api::namespaced(self.real.cluster.client().await, namespace);
+        let found = pods.list(&ListParams::default().labels(labels)).await.expect("pods");
+        let status = found.items.into_iter().find_map(|it| it.status).unwrap_or_else(|| panic!("no pod {labels}"));
+        status.pod_ip.expect("an address").parse().expect("an address")
+    }
+
+    /// The address of a Service.
+    async fn service(&self, namespace: &str, name: &str) -> IpAddr {
+        let services: Api<Service> = Api::namespaced(self.real.cluster.client().await, namespace);
+        let spec = services.get(name).await.expect("a Service").spec.expect("a spec");
+        spec.cluster_ip.expect("an address").parse().expect("an address")
     }
 
     fn is_tested_by_helm(&self) {

@@ -1,35 +1,38 @@
 //! A real node beside a real control plane, on a stage: containerd, kubelet, kube-proxy and the names of Services, so that pods
-//! run. Takes nothing down: the stage does, when the test ends.
+//! run; [`policies`](super::policies) are enforced on it for who asks. Takes nothing down: the stage does, when the test ends.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Node;
+use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::api::Api;
 use kube::runtime::wait::await_condition;
 use serde_json::json;
 
-use super::stage::{self, ADDRESS, CGROUP, Stage};
+use super::stage::{self, ADDRESS, CGROUP, NAMES, Stage};
 use super::{Cluster, tool};
 use crate::nats::{CURRENT, binary};
 use crate::{krt_binary, skipped, workspace};
 
 /// The node's name.
-const NAME: &str = "node1";
+pub(super) const NAME: &str = "node1";
 
 /// Of krt, as the tests built it.
 pub const KRT_IMAGE: &str = "localhost/krt:test";
 /// Of a NATS server, as the chart asks for it.
 pub const NATS_IMAGE: &str = "localhost/nats:test";
-/// What holds a pod's namespaces.
-const PAUSE_IMAGE: &str = "localhost/pause:test";
+/// What holds a pod's namespaces: it sleeps, and has all of busybox.
+pub const PAUSE_IMAGE: &str = "localhost/pause:test";
 
 /// Where containerd listens.
 const SOCKET: &str = "/run/containerd/containerd.sock";
 
-/// Names of Services are asked for here, by pods.
-const NAMES: &str = "10.96.0.10";
+/// Where an API server usually listens: the chart's policies know that.
+const API: u16 = 6443;
+
+/// Addresses of Services.
+pub(super) const SERVICES: &str = "10.96.0.0/16";
 
 /// A node takes 3 s to become ready on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -89,13 +92,12 @@ fn images(folder: &Path, tools: &Path) -> Option<()> {
 
 impl Real {
     fn start(stage: Stage, tools: PathBuf) -> Self {
-        let cluster = Cluster::without_node("0.0.0.0", ADDRESS).expect("it was there outside");
+        let cluster = Cluster::without_node("0.0.0.0", ADDRESS, Some(API)).expect("it was there outside");
         let log = stage.folder.join("log");
         std::fs::create_dir(&log).expect("a folder");
         let mut real = Self { cluster, folder: stage.folder, tools, log, children: Vec::new() };
         real.containerd();
         real.kubelet();
-        real.names();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         runtime.block_on(async {
             let nodes: Api<Node> = Api::all(real.cluster.client().await);
@@ -105,6 +107,7 @@ impl Real {
             };
             let waiting = tokio::time::timeout(PATIENCE, await_condition(nodes, NAME, ready)).await;
             assert!(waiting.is_ok(), "no node:\n{}", real.said("kubelet"));
+            real.names().await;
         });
         real
     }
@@ -196,34 +199,66 @@ state = "/run/containerd"
         self.run("kube-proxy", &mut proxy);
     }
 
-    /// CoreDNS on the node's own address, and the Service by which pods reach it.
-    fn names(&mut self) {
-        let kubeconfig = self.cluster.kubeconfig();
-        let corefile = format!(
-            ".:53 {{\n bind {ADDRESS}\n errors\n kubernetes cluster.local in-addr.arpa {{\n kubeconfig {}\n ttl 1\n }}\n}}\n",
-            kubeconfig.display()
-        );
-        let path = self.folder.join("Corefile");
-        std::fs::write(&path, corefile).expect("written");
-        let mut coredns = Command::new(self.cluster.part("coredns"));
-        self.run("coredns", coredns.arg("-conf").arg(&path));
+    /// CoreDNS in a pod, as clusters have it: policies know DNS by that pod's labels.
+    async fn names(&self) {
+        let corefile = ".:53 {\n errors\n kubernetes cluster.local in-addr.arpa {\n ttl 1\n }\n}\n";
+        std::fs::write(self.folder.join("Corefile"), corefile).expect("written");
+        let (namespace, labels) = ("kube-system", json!({ "k8s-app": "kube-dns" }));
+        let program = self.cluster.part("coredns");
+        let mount = |name: &str, path: &str| json!({ "name": name, "mountPath": path, "readOnly": true });
+        let of_node = |name: &str, path: &Path| json!({ "name": name, "hostPath": { "path": path } });
         let ports = |name: &str, protocol: &str| json!({ "name": name, "port": 53, "protocol": protocol });
-        let ports = json!([ports("dns", "UDP"), ports("dns-tcp", "TCP")]);
-        let objects = json!({ "apiVersion": "v1", "kind": "List", "items": [
+        self.apply(&json!({ "apiVersion": "v1", "kind": "List", "items": [
             {
-                "apiVersion": "v1", "kind": "Service", "metadata": { "name": "kube-dns", "namespace": "kube-system" },
-                "spec": { "clusterIP": NAMES, "ports": ports },
+                "apiVersion": "v1", "kind": "ServiceAccount",
+                "metadata": { "name": "coredns", "namespace": namespace },
             },
             {
-                "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-                "metadata": {
-                    "name": "kube-dns-node", "namespace": "kube-system",
-                    "labels": { "kubernetes.io/service-name": "kube-dns" },
+                "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
+                "metadata": { "name": "coredns" },
+                "roleRef": { "apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "cluster-admin" },
+                "subjects": [{ "kind": "ServiceAccount", "name": "coredns", "namespace": namespace }],
+            },
+            {
+                "apiVersion": "v1", "kind": "Service", "metadata": { "name": "kube-dns", "namespace": namespace },
+                "spec": {
+                    "clusterIP": NAMES, "selector": labels, "ports": [ports("dns", "UDP"), ports("dns-tcp", "TCP")],
                 },
-                "endpoints": [{ "addresses": [ADDRESS], "conditions": { "ready": true } }], "ports": ports,
             },
-        ] });
-        self.apply(&objects);
+            {
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": { "name": "coredns", "namespace": namespace, "labels": labels },
+                "spec": {
+                    "serviceAccountName": "coredns", "dnsPolicy": "Default", "terminationGracePeriodSeconds": 1,
+                    "containers": [{
+                        "name": "coredns", "image": PAUSE_IMAGE,
+                        "command": ["/parts/coredns", "-conf", "/stage/Corefile"],
+                        "volumeMounts": [mount("parts", "/parts"), mount("stage", "/stage")],
+                        // It answers when it has heard of all Services.
+                        "readinessProbe": { "tcpSocket": { "port": 53 }, "periodSeconds": 1 },
+                    }],
+                    "volumes": [
+                        of_node("parts", program.parent().expect("a folder")), of_node("stage", &self.folder),
+                    ],
+                },
+            },
+        ] }));
+        self.ready(namespace, "coredns").await;
+    }
+
+    /// Waits until a pod is ready.
+    ///
+    /// # Panics
+    /// When it does not become so.
+    pub async fn ready(&self, namespace: &str, pod: &str) {
+        let pods: Api<Pod> = Api::namespaced(self.cluster.client().await, namespace);
+        let ready = |pod: Option<&Pod>| {
+            let conditions = pod.and_then(|it| it.status.as_ref()).and_then(|it| it.conditions.as_ref());
+            conditions.is_some_and(|all| all.iter().any(|it| it.type_ == "Ready" && it.status == "True"))
+        };
+        let waiting = tokio::time::timeout(PATIENCE, await_condition(pods, pod, ready)).await;
+        let see = || self.cluster.kubectl(&["-n", namespace, "describe", "pod", pod]);
+        assert!(waiting.is_ok(), "{pod} does not become ready:\n{}", see());
     }
 
     /// Applies objects, as `kubectl apply` does.
@@ -244,18 +279,25 @@ state = "/run/containerd"
         lines.into_iter().rev().collect::<Vec<_>>().join("\n")
     }
 
+    pub(super) fn busybox(&self) -> PathBuf {
+        self.tools.join("bin/busybox")
+    }
+
     /// With the programs of the distribution's packages, and the libraries of those.
-    fn with_tools(&self, mut command: Command) -> Command {
+    pub(super) fn with_tools(&self, mut command: Command) -> Command {
         let path = std::env::var("PATH").unwrap_or_default();
         let own = ["usr/bin", "usr/sbin"].map(|it| self.tools.join(it).display().to_string()).join(":");
         let libraries = std::fs::read_dir(self.tools.join("usr/lib")).expect("a folder").flatten();
         let mut libraries = libraries.map(|it| it.path()).filter(|it| it.to_string_lossy().ends_with("-linux-gnu"));
         command.env("PATH", format!("{own}:{path}"));
-        command.env("LD_LIBRARY_PATH", libraries.next().expect("libraries"));
+        let libraries = libraries.next().expect("libraries");
+        command.env("XTABLES_LIBDIR", libraries.join("xtables"));
+        command.env("LD_LIBRARY_PATH", libraries);
         command
     }
 
-    fn run(&mut self, name: &str, command: &mut Command) {
+    /// Starts a part of the node, which ends with the stage.
+    pub(super) fn run(&mut self, name: &str, command: &mut Command) {
         let log = std::fs::File::create(self.log.join(name)).expect("a log file");
         let program = command.get_program().to_owned();
         let mut whole = self.with_tools(Command::new(program));

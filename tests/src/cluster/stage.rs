@@ -13,6 +13,9 @@ const FOLDER: &str = "KRT_TEST_STAGE";
 /// Where the node of the stage has its bridge; others reach it there.
 pub const ADDRESS: &str = "10.250.0.1";
 
+/// Names are asked for here, by the test and by pods.
+pub const NAMES: &str = "10.96.0.10";
+
 /// The cgroup below which pods have theirs.
 pub const CGROUP: &str = "/krt-stage";
 
@@ -22,7 +25,7 @@ const PREFIX: &str = "krt-stage-";
 /// The first process of the stage: lays the ground, and waits for all who lose their parent. What the machine refuses is
 /// written down; everything else that fails is a failure.
 const GROUND: &str = r#"
-folder=$1 node=$2 address=$3; shift 3
+folder=$1 node=$2 address=$3 names=$4; shift 4
 touch "$folder/entered"
 refused() { echo "$1" >"$folder/refused"; exit 1; }
 busybox=$node/bin/busybox
@@ -39,13 +42,19 @@ umount /var/lib/merged
 "$busybox" ip link set node0 up
 "$busybox" ip route add default dev node0
 echo 1 >/proc/sys/net/ipv4/ip_forward || refused "packets may not be forwarded"
-LD_LIBRARY_PATH=$(echo "$node"/usr/lib/*-linux-gnu) "$node/usr/sbin/nft" add table ip krt_probe || refused "there is no nftables"
-LD_LIBRARY_PATH=$(echo "$node"/usr/lib/*-linux-gnu) "$node/usr/sbin/nft" delete table ip krt_probe
+libraries=$(echo "$node"/usr/lib/*-linux-gnu)
+filter() { tool=$1; shift; LD_LIBRARY_PATH=$libraries XTABLES_LIBDIR=$libraries/xtables "$node/usr/sbin/$tool" "$@"; }
+filter nft add table ip krt_probe || refused "there is no nftables"
+filter nft delete table ip krt_probe
+filter ipset create krt_probe hash:net || refused "there are no sets of addresses (ipset)"
+filter iptables -A INPUT -m set --match-set krt_probe src -j REJECT || refused "iptables knows no sets of addresses"
+filter iptables -F INPUT
+filter ipset destroy krt_probe
 # Names of Services mean something to the test, too.
-names=$(readlink -f /etc/resolv.conf)
-mkdir -p "$(dirname "$names")" && touch "$names"
-printf 'nameserver %s\nsearch svc.cluster.local cluster.local\noptions ndots:5\n' "$address" >"$folder/resolv.conf"
-mount --bind "$folder/resolv.conf" "$names"
+file=$(readlink -f /etc/resolv.conf)
+mkdir -p "$(dirname "$file")" && touch "$file"
+printf 'nameserver %s\nsearch svc.cluster.local cluster.local\noptions ndots:5\n' "$names" >"$folder/resolv.conf"
+mount --bind "$folder/resolv.conf" "$file"
 "$@"
 exit $?
 "#;
@@ -84,7 +93,7 @@ pub fn enter<T>(test: &str, node: &Path, prepare: impl FnOnce(&Path) -> Option<T
         .args(["sh", "-c", GROUND, "ground"])
         .arg(folder.path())
         .arg(node)
-        .arg(ADDRESS)
+        .args([ADDRESS, NAMES])
         .arg(std::env::current_exe().expect("a program"))
         .args([test, "--exact", "--nocapture"])
         .env(FOLDER, folder.path())

@@ -39,11 +39,15 @@ pub struct Steady {
 }
 
 impl Steady {
-    /// Calls `path` at `address` so many times a second.
-    pub fn start(address: &str, path: &str, message: Bytes, rate: u32) -> Self {
+    /// Calls `path` at `address` so many times a second. The name is asked for once: what is called stays where it is.
+    ///
+    /// # Panics
+    /// When the name means nothing.
+    pub async fn start(address: &str, path: &str, message: Bytes, rate: u32) -> Self {
+        let address = tokio::net::lookup_host(address).await.expect("a name").next().expect("an address").to_string();
         let (end, ended) = watch::channel(false);
         let begun = Arc::new(AtomicU64::new(0));
-        let target = Target { address: address.to_owned(), path: path.to_owned(), message };
+        let target = Target { address, path: path.to_owned(), message };
         let calls = tokio::spawn(calls(Arc::new(target), rate, ended, begun.clone()));
         Self { end, calls, begun }
     }
