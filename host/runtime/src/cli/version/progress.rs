@@ -87,8 +87,10 @@ pub(super) async fn wait(
 struct Row {
     /// What it is about: the version, or `workflow/node`.
     name: String,
-    /// How it is.
-    text: String,
+    /// How far it is.
+    state: String,
+    /// What is wrong or awaited; may be long.
+    why: String,
     /// Nothing is awaited of it.
     done: bool,
 }
@@ -97,16 +99,15 @@ struct Row {
 fn rows(version: &Version) -> Vec<Row> {
     let name = version.metadata.name.clone().unwrap_or_default();
     let Some(status) = &version.status else {
-        return vec![Row { name, text: "waiting for the operator".to_owned(), done: false }];
+        return vec![Row { name, state: "waiting".to_owned(), why: "for the operator".to_owned(), done: false }];
     };
-    let text = [&format!("{:?}", status.phase), &status.ready, &status.message].map(String::as_str).join("  ");
+    let state = format!("{:?}  {}", status.phase, status.ready).trim_end().to_owned();
     let done = matches!(status.phase, Phase::Started | Phase::Published | Phase::Stopped) && is_current(version);
-    let mut rows = vec![Row { name, text: text.trim_end().to_owned(), done }];
+    let mut rows = vec![Row { name, state, why: status.message.clone(), done }];
     rows.extend(status.nodes.iter().map(|node| {
-        let ready = format!("{}/{}", node.ready, node.replicas);
-        let why = node.reason.as_deref().unwrap_or_default();
-        let text = format!("{ready}  {why}").trim_end().to_owned();
-        Row { name: show::node(node), text, done: node.ready >= node.replicas }
+        let state = format!("{}/{}", node.ready, node.replicas);
+        let why = node.reason.clone().unwrap_or_default();
+        Row { name: show::node(node), state, why, done: node.ready >= node.replicas }
     }));
     rows
 }
@@ -150,24 +151,35 @@ impl Progress {
                     }
                     stays
                 });
-                let width = rows.iter().map(|row| row.name.chars().count()).max().unwrap_or(0);
-                for (at, row) in rows.into_iter().enumerate() {
-                    let mark = if row.done { "✓" } else { " " };
+                for (at, (row, text)) in rows.iter().zip(drawn(&rows)).enumerate() {
                     let bar = bars.entry(row.name.clone()).or_insert_with(|| added(all, at == 0));
-                    bar.set_message(format!("{mark} {:width$}  {}", row.name, row.text));
+                    bar.set_message(text);
                 }
             }
         }
     }
 
-    /// Leaves what was shown last where it is.
+    /// Leaves what was shown last where it is. What is said next begins below it.
     fn finish(&mut self) {
         if let Self::Terminal { bars, .. } = self {
             for bar in bars.values() {
                 bar.abandon();
             }
+            if !bars.is_empty() {
+                print::error("\n");
+            }
         }
     }
+}
+
+/// As on a terminal, which cuts them at its width: how far each is comes first, and names have one place.
+fn drawn(rows: &[Row]) -> Vec<String> {
+    let width = rows.iter().map(|row| row.state.chars().count()).max().unwrap_or(0);
+    let line = |Row { name, state, why, done }: &Row| {
+        let mark = if *done { "✓" } else { " " };
+        format!("{mark} {state:width$}  {name}  {why}").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect()
 }
 
 /// A row of its own at the end; only the first one turns and says the time.
@@ -187,9 +199,10 @@ fn added(all: &MultiProgress, is_first: bool) -> ProgressBar {
 fn changed(rows: &[Row], said: &mut BTreeMap<String, String>, elapsed: Duration) -> String {
     let mut text = String::new();
     for row in rows {
-        if said.get(&row.name) != Some(&row.text) {
-            text.push_str(&format!("{:6.1} s  {}  {}\n", elapsed.as_secs_f64(), row.name, row.text));
-            said.insert(row.name.clone(), row.text.clone());
+        let line = format!("{}  {}", row.state, row.why).trim_end().to_owned();
+        if said.get(&row.name) != Some(&line) {
+            text.push_str(&format!("{:6.1} s  {}  {line}\n", elapsed.as_secs_f64(), row.name));
+            said.insert(row.name.clone(), line);
         }
     }
     text
@@ -221,5 +234,11 @@ mod tests {
         assert_eq!(changed(&rows(&version(1)), &mut said, second), "   1.0 s  go/etl  1/2\n");
         assert_eq!(rows(&version(1)).iter().map(|row| row.done).collect::<Vec<_>>(), [false, true, false]);
         assert!(rows(&version(2)).last().unwrap().done);
+    }
+
+    #[test]
+    fn on_a_narrow_terminal_names_are_cut_before_what_is_known_of_them() {
+        let all = drawn(&rows(&version(1)));
+        assert_eq!(all, ["  Starting  1/3  v1", "✓ 2/2            entrypoint", "  1/2            go/etl"]);
     }
 }
