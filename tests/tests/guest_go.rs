@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use e2e::running::Running;
 use e2e::workspace;
 
 const MANIFEST: &str = "krtVersion: v2
@@ -110,6 +111,39 @@ fn what_go_says_of_a_mistake_is_shown_as_it_says_it() {
     let text = said(&output);
     assert!(text.contains("./main.go:14:14: greeting.Nome undefined"), "{text}");
     assert!(text.contains("error: could not build greet/greeter; the command was: go build "), "{text}");
+}
+
+#[test]
+fn a_module_of_others_is_built_in_when_its_bytes_are_those_of_go_sum() {
+    const SUM: &str = "NIvaJDMOsjHA8n1jAhLSgzrAzy1Hgr+hNrb57e+94F0=";
+    if !go_is_there() {
+        return;
+    }
+    let version = version();
+    let build =
+        || Command::new(e2e::krt_binary()).arg("build").current_dir(version.path()).output().expect("krt starts");
+    let change = |file: &str, from: &str, to: &str| {
+        let path = version.path().join("greeter").join(file);
+        let text = std::fs::read_to_string(&path).expect("a file of the node");
+        assert!(text.contains(from), "{file}: {text}");
+        std::fs::write(path, text.replacen(from, to, 1)).expect("written");
+    };
+    change("main.go", "import (", "import (\n\t\"github.com/google/uuid\"");
+    change("main.go", "greeting.Name +", "uuid.NewSHA1(uuid.NameSpaceURL, []byte(greeting.Name)).String() +");
+    change("go.mod", "require (", "require (\n\tgithub.com/google/uuid v1.6.0");
+    let module = "github.com/google/uuid v1.6.0";
+    let other = SUM.replace("NIvaJ", "AAAAA");
+    let sums = format!("{module} h1:{other}\n{module}/go.mod h1:TIyPZe4MgqvfeYDBFedMoGGpEw/LqOeaOT+nhxU+yHo=\n");
+    change("go.sum", "", &sums);
+    let output = build();
+    assert!(!output.status.success() && said(&output).contains("checksum mismatch"), "{}", said(&output));
+    change("go.sum", &other, SUM);
+    let output = build();
+    assert!(output.status.success(), "{}", said(&output));
+    let running = Running::start(version.path(), &[]);
+    let (code, answer, told) = running.call(&["Greet", r#"{"name": "you"}"#]);
+    assert!(code == 0 && answer.contains("be0ffc4c-ec9c-58e8-9246-903a570276df"), "{answer}{told}");
+    assert!(running.stop().success());
 }
 
 #[test]
