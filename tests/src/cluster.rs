@@ -22,7 +22,7 @@ use kube::runtime::wait::{await_condition, conditions};
 
 use self::kubelet::Kubelet;
 use crate::nats::free_ports;
-use crate::{skipped, workspace};
+use crate::script;
 
 /// A part that is not there within this time will not come: it takes 5 s on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -67,16 +67,7 @@ pub struct Space {
 
 /// The path of a tool that `scripts/cluster.sh` builds. None, and said so, where it cannot be had.
 pub fn tool(name: &str) -> Option<PathBuf> {
-    let script = Command::new(workspace().join("scripts/cluster.sh"))
-        .arg(name)
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("the script starts");
-    if !script.status.success() {
-        skipped(&format!("{name} could not be built"));
-        return None;
-    }
-    Some(PathBuf::from(String::from_utf8_lossy(&script.stdout).trim()))
+    script(&["cluster.sh", name], &format!("{name} could not be built"))
 }
 
 impl Cluster {

@@ -3,9 +3,8 @@
 pub mod probe;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
-use crate::{skipped, workspace};
+use crate::{script, workspace};
 
 /// The image for which the Python runner stands.
 pub const PYTHON: &str = "konstellation/kre-py";
@@ -19,15 +18,8 @@ pub struct Tools {
 
 /// The tools, installed the first time. None, and said so, where they cannot be had.
 pub fn tools() -> Option<Tools> {
-    let output = Command::new(workspace().join("scripts/interop.sh"))
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("the script starts");
-    if !output.status.success() {
-        skipped("what interoperation is tested against could not be installed");
-        return None;
-    }
-    Some(Tools { folder: PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()) })
+    let folder = script(&["interop.sh"], "what interoperation is tested against could not be installed")?;
+    Some(Tools { folder })
 }
 
 impl Tools {

@@ -39,6 +39,25 @@ pub fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {why}");
 }
 
+/// The path that one of `scripts` prints, which fetches or builds a tool the first time; the first argument is its name. None
+/// where it fails, and `otherwise` is said.
+///
+/// # Panics
+/// When it does not start; under `CI=true`, when it fails.
+pub fn script(arguments: &[&str], otherwise: &str) -> Option<PathBuf> {
+    let (name, arguments) = arguments.split_first().expect("a script's name");
+    let output = Command::new(workspace().join("scripts").join(name))
+        .args(arguments)
+        .stderr(Stdio::inherit())
+        .output()
+        .expect("the script starts");
+    if !output.status.success() {
+        skipped(otherwise);
+        return None;
+    }
+    Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+}
+
 /// The root of the workspace.
 pub fn workspace() -> &'static Path {
     // The manifest's folder is `<workspace>/tests`.

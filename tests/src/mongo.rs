@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 
-use crate::{skipped, workspace};
+use crate::script;
 
 /// One server; ended on drop, its documents removed.
 pub struct Mongo {
@@ -18,16 +18,9 @@ impl Mongo {
     /// # Panics
     /// When it does not become ready.
     pub fn start() -> Option<Self> {
-        let script = Command::new(workspace().join("scripts/ferretdb.sh"))
-            .stderr(Stdio::inherit())
-            .output()
-            .expect("the script starts");
-        if !script.status.success() {
-            skipped("ferretdb could not be built");
-            return None;
-        }
+        let program = script(&["ferretdb.sh"], "ferretdb could not be built")?;
         let folder = tempfile::Builder::new().prefix("krt-mongo-").tempdir().expect("a temporary folder");
-        let mut child = Command::new(String::from_utf8_lossy(&script.stdout).trim())
+        let mut child = Command::new(program)
             .arg(folder.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

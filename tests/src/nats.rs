@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 
-use crate::{skipped, workspace};
+use crate::script;
 
 /// The version that most tests run on.
 pub const CURRENT: &str = "2.15.2";
@@ -31,16 +31,7 @@ pub struct Cluster {
 
 /// The program of a version; installed the first time. None, and said so, where it cannot be had.
 pub fn binary(version: &str) -> Option<PathBuf> {
-    let output = Command::new(workspace().join("scripts/nats-server.sh"))
-        .arg(version)
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("the script starts");
-    if !output.status.success() {
-        skipped(&format!("nats-server {version} could not be installed"));
-        return None;
-    }
-    Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+    script(&["nats-server.sh", version], &format!("nats-server {version} could not be installed"))
 }
 
 impl Server {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use super::node::{NAME, Real, SERVICES};
-use crate::{skipped, workspace};
+use crate::script;
 
 /// Where container runtimes keep the network namespaces of pods.
 const NAMESPACES: &str = "/run/netns";
@@ -16,15 +16,7 @@ const PATIENCE: &str = "3";
 
 /// What enforces policies: kube-router's controller, as distributions have it. None, and said so, where it cannot be built.
 pub fn enforcer() -> Option<PathBuf> {
-    let script = Command::new(workspace().join("scripts/kube-router.sh"))
-        .stderr(Stdio::inherit())
-        .output()
-        .expect("the script starts");
-    if !script.status.success() {
-        skipped("what enforces NetworkPolicies could not be built");
-        return None;
-    }
-    Some(PathBuf::from(String::from_utf8_lossy(&script.stdout).trim()))
+    script(&["kube-router.sh"], "what enforces NetworkPolicies could not be built")
 }
 
 /// Somewhere on the node from which connections are tried.

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::skipped;
+use crate::script;
 
 /// Set for the second run, to the folder that the first one prepared.
 const FOLDER: &str = "KRT_TEST_STAGE";
@@ -115,15 +115,7 @@ pub fn enter<T>(test: &str, node: &Path, prepare: impl FnOnce(&Path) -> Option<T
 
 /// The folder that `scripts/node.sh` prints. None, and said so, where it cannot be had.
 pub fn node_tools() -> Option<PathBuf> {
-    let output = Command::new(crate::workspace().join("scripts/node.sh"))
-        .stderr(std::process::Stdio::inherit())
-        .output()
-        .expect("the script starts");
-    if !output.status.success() {
-        skipped("containerd and what belongs to it could not be fetched");
-        return None;
-    }
-    Some(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
+    script(&["node.sh"], "containerd and what belongs to it could not be fetched")
 }
 
 /// Says that the machine does not allow it: no failure, also not under `CI=true`, for nothing can be installed against it.

@@ -3,7 +3,6 @@
 //! order is opened anew, and what the server says that it did not begin is sent there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -35,7 +34,7 @@ pub struct Counts {
 pub struct Steady {
     end: watch::Sender<bool>,
     calls: JoinHandle<Counts>,
-    begun: Arc<AtomicU64>,
+    begun: watch::Receiver<u64>,
 }
 
 impl Steady {
@@ -46,18 +45,20 @@ impl Steady {
     pub async fn start(address: &str, path: &str, message: Bytes, rate: u32) -> Self {
         let address = tokio::net::lookup_host(address).await.expect("a name").next().expect("an address").to_string();
         let (end, ended) = watch::channel(false);
-        let begun = Arc::new(AtomicU64::new(0));
+        let (count, begun) = watch::channel(0);
         let target = Target { address, path: path.to_owned(), message };
-        let calls = tokio::spawn(calls(Arc::new(target), rate, ended, begun.clone()));
+        let calls = tokio::spawn(calls(Arc::new(target), rate, ended, count));
         Self { end, calls, begun }
     }
 
     /// Waits until so many more calls were begun.
+    ///
+    /// # Panics
+    /// When a call panicked.
     pub async fn pass(&self, calls: u64) {
-        let until = self.begun.load(Ordering::Relaxed) + calls;
-        while self.begun.load(Ordering::Relaxed) < until {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+        let mut begun = self.begun.clone();
+        let until = *begun.borrow_and_update() + calls;
+        begun.wait_for(|begun| *begun >= until).await.expect("it does not panic");
     }
 
     /// Ends, when the calls under way have ended.
@@ -80,7 +81,7 @@ struct Target {
 #[derive(Default)]
 struct Lasting(Mutex<(u64, Option<Caller>)>);
 
-async fn calls(target: Arc<Target>, rate: u32, ended: watch::Receiver<bool>, begun: Arc<AtomicU64>) -> Counts {
+async fn calls(target: Arc<Target>, rate: u32, ended: watch::Receiver<bool>, begun: watch::Sender<u64>) -> Counts {
     let lasting: Arc<[Lasting; LASTING]> = Arc::default();
     let mut ticks = tokio::time::interval(Duration::from_secs(1) / rate);
     let (mut under_way, mut counts, start) = (JoinSet::new(), Counts::default(), Instant::now());
@@ -89,7 +90,7 @@ async fn calls(target: Arc<Target>, rate: u32, ended: watch::Receiver<bool>, beg
         tokio::select! {
             _ = ticks.tick() => {
                 n += 1;
-                begun.fetch_add(1, Ordering::Relaxed);
+                begun.send_modify(|begun| *begun += 1);
                 let (target, lasting) = (target.clone(), lasting.clone());
                 under_way.spawn(async move {
                     let at = Instant::now();
